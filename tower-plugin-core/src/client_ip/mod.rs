@@ -1,0 +1,186 @@
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+};
+
+use http::{Extensions, HeaderMap};
+use ipnet::IpNet;
+
+mod forwarded;
+#[cfg(test)]
+mod tests;
+
+/// The peer's address, put into request extensions by a server that is neither axum nor tonic.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "servers build it; there is nothing to grow"
+)]
+pub struct PeerAddr(pub SocketAddr);
+
+/// Finds the address a request came from.
+///
+/// By default it is the peer's, from [`PeerAddr`] or, by feature, from the connect info of axum or
+/// tonic. Headers are written by whoever sends them, so they are read only when the peer is one of
+/// the [trusted proxies](Self::with_trusted_proxies): then from right to left, past every trusted
+/// proxy, to the first address that is not one. The leftmost entry, which the client wrote, never
+/// counts for itself.
+///
+/// Addresses are unified: IPv4 in IPv6 clothes (`::ffff:a.b.c.d`) is IPv4, and the port is dropped.
+///
+/// ```
+/// use http::{Extensions, HeaderMap, HeaderValue};
+/// use tower_plugin_core::{ClientIp, PeerAddr};
+///
+/// let mut headers = HeaderMap::new();
+/// headers.insert("x-forwarded-for", HeaderValue::from_static("6.6.6.6, 203.0.113.9"));
+/// let mut extensions = Extensions::new();
+/// extensions.insert(PeerAddr("10.0.0.1:4711".parse()?));
+///
+/// let peer = ClientIp::peer();
+/// assert_eq!(peer.of(&headers, &extensions), Some("10.0.0.1".parse()?));
+///
+/// let behind_proxy = ClientIp::peer().with_trusted_proxies(["10.0.0.0/8".parse()?]);
+/// assert_eq!(behind_proxy.of(&headers, &extensions), Some("203.0.113.9".parse()?));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ClientIp {
+    trusted: Box<[IpNet]>,
+    header: ForwardedHeader,
+    ipv6_prefix: u8,
+}
+
+/// The header in which trusted proxies write whom they forward for.
+///
+/// Only one is read: a proxy maintains one and passes what the client wrote into the other.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ForwardedHeader {
+    /// `Forwarded: for=...` (RFC 7239).
+    Forwarded,
+    /// `X-Forwarded-For`.
+    #[default]
+    XForwardedFor,
+}
+
+impl ClientIp {
+    /// The peer's address; no header is read.
+    pub fn peer() -> Self {
+        Self {
+            trusted: Box::default(),
+            header: ForwardedHeader::default(),
+            ipv6_prefix: 64,
+        }
+    }
+
+    /// Believes the forwarding header of peers in these networks.
+    pub fn with_trusted_proxies(mut self, proxies: impl IntoIterator<Item = IpNet>) -> Self {
+        self.trusted = proxies.into_iter().collect();
+        self
+    }
+
+    /// Chooses the header to believe; `X-Forwarded-For` by default.
+    pub fn with_header(mut self, header: ForwardedHeader) -> Self {
+        self.header = header;
+        self
+    }
+
+    /// Sets how many leading bits of an IPv6 address [`group`](Self::group) keeps; 64 by default,
+    /// the smallest network a subscriber gets. Those who are given a /56 or /48 want that.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidClientIp`] unless it is in 1 to 128.
+    pub fn with_ipv6_prefix(mut self, bits: u8) -> Result<Self, InvalidClientIp> {
+        if !(1..=128).contains(&bits) {
+            return Err(InvalidClientIp { bits });
+        }
+        self.ipv6_prefix = bits;
+        Ok(self)
+    }
+
+    /// The address the request came from, or `None` where the server left no peer address (then
+    /// headers are not believed either).
+    #[must_use]
+    pub fn of(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
+        let peer = unified(peer_addr(extensions)?.ip());
+        if self.trusted.is_empty() || !self.is_trusted(peer) {
+            return Some(peer);
+        }
+        Some(forwarded::client(self.header, headers, peer, |ip| {
+            self.is_trusted(ip)
+        }))
+    }
+
+    /// What shares one limit with `ip`: itself for IPv4, its network for IPv6.
+    ///
+    /// A subscriber owns 2^64 IPv6 addresses at least; each must not be worth a fresh quota.
+    #[must_use]
+    pub fn group(&self, ip: IpAddr) -> IpAddr {
+        match unified(ip) {
+            v4 @ IpAddr::V4(_) => v4,
+            IpAddr::V6(v6) => {
+                let mask = u128::MAX
+                    .checked_shl(128 - u32::from(self.ipv6_prefix))
+                    .unwrap_or(0);
+                IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & mask))
+            }
+        }
+    }
+
+    fn is_trusted(&self, ip: IpAddr) -> bool {
+        self.trusted.iter().any(|net| net.contains(&ip))
+    }
+}
+
+impl Default for ClientIp {
+    fn default() -> Self {
+        Self::peer()
+    }
+}
+
+/// An IPv6 prefix length outside 1 to 128.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct InvalidClientIp {
+    bits: u8,
+}
+
+impl fmt::Display for InvalidClientIp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ipv6 prefix of {} bits is outside 1 to 128", self.bits)
+    }
+}
+
+impl std::error::Error for InvalidClientIp {}
+
+/// IPv4 written as IPv6 is the same client; without this, all of IPv4 would share one /64.
+fn unified(ip: IpAddr) -> IpAddr {
+    ip.to_canonical()
+}
+
+fn peer_addr(extensions: &Extensions) -> Option<SocketAddr> {
+    if let Some(PeerAddr(addr)) = extensions.get() {
+        return Some(*addr);
+    }
+    #[cfg(feature = "axum")]
+    if let Some(axum::extract::ConnectInfo(addr)) = extensions.get() {
+        return Some(*addr);
+    }
+    #[cfg(feature = "tonic")]
+    {
+        use tonic::transport::server::TcpConnectInfo;
+        let tcp = extensions.get::<TcpConnectInfo>();
+        #[cfg(feature = "tonic-tls")]
+        let tcp = tcp.or_else(|| {
+            use tonic::transport::server::TlsConnectInfo;
+            let tls = extensions.get::<TlsConnectInfo<TcpConnectInfo>>();
+            tls.map(TlsConnectInfo::get_ref)
+        });
+        if let Some(addr) = tcp.and_then(TcpConnectInfo::remote_addr) {
+            return Some(addr);
+        }
+    }
+    None
+}

@@ -1,0 +1,56 @@
+//! Problem details for HTTP APIs, RFC 9457.
+
+use super::{Rejection, json};
+
+/// `type` and `title` default to `about:blank` and the status' own phrase (RFC 9457 section 4.2.1);
+/// `code`, `reason` and `errors` are extension members.
+pub(super) fn body(rejection: &Rejection) -> String {
+    let status = rejection.status();
+    let mut out = String::with_capacity(256);
+    out.push_str("{\"type\":");
+    json::push_string(&mut out, rejection.0.problem_type.unwrap_or("about:blank"));
+    json::push_member(
+        &mut out,
+        "title",
+        status.canonical_reason().unwrap_or("Refused"),
+    );
+    out.push_str(",\"status\":");
+    out.push_str(status.as_str());
+    json::push_member(&mut out, "detail", rejection.message());
+    json::push_member(&mut out, "code", rejection.code().name());
+    json::push_member(&mut out, "reason", rejection.reason());
+    if !rejection.violations().is_empty() {
+        push_errors(&mut out, rejection);
+    }
+    out.push('}');
+    out
+}
+
+fn push_errors(out: &mut String, rejection: &Rejection) {
+    out.push_str(",\"errors\":");
+    let mut separator = '[';
+    let mut budget = super::details::MAX_ENCODED;
+    let mut truncated = rejection.0.violations_left_out;
+    for violation in rejection.violations() {
+        let mut entry = String::from("{\"field\":");
+        json::push_string(&mut entry, violation.field());
+        json::push_member(&mut entry, "code", violation.reason());
+        json::push_member(&mut entry, "detail", violation.description());
+        entry.push('}');
+        let Some(left) = budget.checked_sub(entry.len()) else {
+            truncated = true;
+            continue;
+        };
+        budget = left;
+        out.push(separator);
+        out.push_str(&entry);
+        separator = ',';
+    }
+    if separator == '[' {
+        out.push('[');
+    }
+    out.push(']');
+    if truncated {
+        out.push_str(",\"truncated\":true");
+    }
+}
