@@ -1,0 +1,58 @@
+use std::{fmt, hash::Hasher, time::Duration};
+
+use crate::{Cost, Decision, Policy};
+
+/// Decides, and remembers what was spent.
+///
+/// Clones share their state. A limiter that knows the answer gives it at once; one that must ask
+/// elsewhere returns a future. So a limiter in memory is never boxed, polled or awaited.
+pub trait Limiter {
+    /// Takes in what identifies a caller; keyed, so that nobody outside can aim at a hash.
+    type Hasher: Hasher;
+    /// The answer that takes time.
+    type Future: Future<Output = Result<Decision, Unavailable>>;
+
+    /// Starts a key of this policy.
+    fn hasher(&self, policy: &Policy) -> Self::Hasher;
+
+    /// Decides whether the key may spend `cost` now, and debits it if so.
+    fn check(&self, policy: &Policy, key: Self::Hasher, cost: Cost) -> Answer<Self::Future>;
+}
+
+/// A decision, or the way to one.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "an answer is there or it is not")]
+pub enum Answer<F> {
+    /// It is known.
+    Ready(Decision),
+    /// It has to be waited for.
+    Pending(F),
+}
+
+/// A limiter that could not decide: neither a yes nor a no.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Unavailable {
+    retry_after: Duration,
+}
+
+impl Unavailable {
+    /// Says when asking again may help.
+    #[must_use]
+    pub const fn new(retry_after: Duration) -> Self {
+        Self { retry_after }
+    }
+
+    /// When asking again may help.
+    #[must_use]
+    pub const fn retry_after(self) -> Duration {
+        self.retry_after
+    }
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the rate limiter could not decide")
+    }
+}
+
+impl std::error::Error for Unavailable {}

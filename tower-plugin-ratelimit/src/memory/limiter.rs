@@ -1,0 +1,216 @@
+use std::{
+    fmt,
+    future::Ready,
+    hash::{BuildHasher, Hash, Hasher, RandomState},
+    sync::{Arc, OnceLock},
+};
+
+use foldhash::{SharedSeed, quality::FoldHasher};
+use tower_plugin_core::{Clock, SystemClock};
+
+use super::{OnFull, Table};
+use crate::{Answer, Cost, Decision, Limiter, Policy, Unavailable};
+
+/// A limiter in this process' memory, of a size that is fixed when it is built.
+///
+/// Clones share their state. Keys are not stored, only a fingerprint and a time for each, so a
+/// million made-up keys neither make it grow nor take it longer; see [`Table`] for what happens when
+/// it is full.
+///
+/// It counts for one process: behind a load balancer, N of them admit N times the quota. It starts
+/// empty, so a restart forgives what was owed.
+///
+/// ```
+/// use tower_plugin_ratelimit::{Cost, MemoryLimiter, Policy, Quota};
+///
+/// let limiter = MemoryLimiter::new(100_000)?;
+/// let policy = Policy::from(Quota::per_minute(2)?);
+///
+/// assert!(limiter.check_key(&policy, "tenant-7", Cost::ONE).is_allowed());
+/// assert!(limiter.check_key(&policy, "tenant-7", Cost::ONE).is_allowed());
+/// assert!(!limiter.check_key(&policy, "tenant-7", Cost::ONE).is_allowed());
+/// assert!(limiter.check_key(&policy, "tenant-8", Cost::ONE).is_allowed());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+pub struct MemoryLimiter<C = SystemClock> {
+    shared: Arc<Shared<C>>,
+}
+
+struct Shared<C> {
+    table: Table,
+    clock: C,
+    seed: u64,
+}
+
+impl MemoryLimiter {
+    /// A limiter for up to `keys` keys that owe something at the same time, in 38.4 bytes each.
+    ///
+    /// A key with several quotas counts as several. At that fill, one in 200 keys finds its bucket
+    /// full and is treated as [`OnFull`] says; with fewer keys it is rarer.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidCapacity`] if `keys` is not in 1 to 2^28.
+    pub fn new(keys: usize) -> Result<Self, InvalidCapacity> {
+        Self::with_clock(keys, OnFull::default(), SystemClock::new())
+    }
+}
+
+impl<C: Clock> MemoryLimiter<C> {
+    /// A limiter with a clock and a choice of what to do when a bucket is full.
+    ///
+    /// # Errors
+    ///
+    /// See [`new`](MemoryLimiter::new).
+    pub fn with_clock(keys: usize, on_full: OnFull, clock: C) -> Result<Self, InvalidCapacity> {
+        if !(1..=MAX_KEYS).contains(&keys) {
+            return Err(InvalidCapacity { keys });
+        }
+        Ok(Self {
+            shared: Arc::new(Shared {
+                table: Table::new(keys * SLOTS_PER_KEY, on_full),
+                clock,
+                seed: RandomState::new().hash_one(0),
+            }),
+        })
+    }
+
+    /// Decides whether `key` may spend `cost` now, and debits it if so.
+    ///
+    /// For handlers that limit by something only they know. The key shares its quota with what a
+    /// layer on a clone of this limiter keys by the same value under the same policy.
+    pub fn check_key(&self, policy: &Policy, key: impl Hash, cost: Cost) -> Decision {
+        let mut hasher = self.hasher(policy);
+        key.hash(&mut hasher);
+        self.decide(policy, &hasher, cost)
+    }
+
+    #[inline]
+    fn decide(&self, policy: &Policy, key: &KeyHasher, cost: Cost) -> Decision {
+        let Shared { table, clock, .. } = &*self.shared;
+        table.decide(key.finish(), policy, clock.monotonic_nanos(), cost.units())
+    }
+
+    /// Figures for operators; walks the table.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let Shared { table, clock, .. } = &*self.shared;
+        Stats {
+            indebted: table.indebted(clock.monotonic_nanos()),
+            forgotten: table.forgotten(),
+            slots: table.slots(),
+            bytes: table.bytes(),
+        }
+    }
+}
+
+impl<C: Clock> Limiter for MemoryLimiter<C> {
+    type Hasher = KeyHasher;
+    /// Never used: the answer is always there.
+    type Future = Ready<Result<Decision, Unavailable>>;
+
+    #[inline]
+    fn hasher(&self, policy: &Policy) -> KeyHasher {
+        let seed = self.shared.seed ^ policy.id();
+        KeyHasher(FoldHasher::with_seed(seed, process_seed()))
+    }
+
+    #[inline]
+    fn check(&self, policy: &Policy, key: KeyHasher, cost: Cost) -> Answer<Self::Future> {
+        Answer::Ready(self.decide(policy, &key, cost))
+    }
+}
+
+impl<C> Clone for MemoryLimiter<C> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<C> fmt::Debug for MemoryLimiter<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryLimiter")
+            .field("slots", &self.shared.table.slots())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The figures of a [`MemoryLimiter`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Slots that owe something: one for each key and quota.
+    pub indebted: usize,
+    /// Debts that were forgotten because their bucket was full.
+    pub forgotten: u64,
+    /// Slots there are.
+    pub slots: usize,
+    /// Bytes the table takes, now and ever.
+    pub bytes: usize,
+}
+
+/// Takes in what identifies a caller, under a seed drawn at random for each process.
+#[derive(Clone)]
+pub struct KeyHasher(FoldHasher<'static>);
+
+impl fmt::Debug for KeyHasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyHasher").finish_non_exhaustive()
+    }
+}
+
+macro_rules! forward {
+    ($($method:ident($type:ty)),*) => {
+        $(#[inline]
+        fn $method(&mut self, value: $type) {
+            self.0.$method(value);
+        })*
+    };
+}
+
+impl Hasher for KeyHasher {
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0.finish()
+    }
+
+    forward!(
+        write(&[u8]),
+        write_u8(u8),
+        write_u16(u16),
+        write_u32(u32),
+        write_u64(u64),
+        write_u128(u128),
+        write_usize(usize)
+    );
+}
+
+/// A capacity that is out of range.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct InvalidCapacity {
+    keys: usize,
+}
+
+impl fmt::Display for InvalidCapacity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { keys } = self;
+        write!(
+            f,
+            "memory limiter: keys must be in 1 to {MAX_KEYS}, not {keys}"
+        )
+    }
+}
+
+impl std::error::Error for InvalidCapacity {}
+
+/// Drawn from the operating system once; `RandomState` is the standard library's way to do that.
+fn process_seed() -> &'static SharedSeed {
+    static SEED: OnceLock<SharedSeed> = OnceLock::new();
+    SEED.get_or_init(|| SharedSeed::from_u64(RandomState::new().hash_one(1)))
+}
+
+const MAX_KEYS: usize = 1 << 28;
+/// A table one third full rarely has more keys in a bucket than the bucket has slots.
+const SLOTS_PER_KEY: usize = 3;

@@ -1,0 +1,7 @@
+//! Rate limiting in one process.
+
+mod limiter;
+mod table;
+
+pub use limiter::{InvalidCapacity, KeyHasher, MemoryLimiter, Stats};
+pub use table::{OnFull, Table};

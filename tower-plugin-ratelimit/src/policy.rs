@@ -1,0 +1,183 @@
+use std::{
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+    num::NonZeroU32,
+    sync::Arc,
+};
+
+use crate::Quota;
+
+/// A name and one or more quotas that are charged together: all of them, or none.
+///
+/// `10/s` and `1000/d` in one policy means that a request which the daily quota refuses does not
+/// spend the second's. A clone costs one reference count.
+///
+/// The name tells clients which limit they met (`RateLimit-Policy`) and keeps state apart: two
+/// layers share a key's debt only if they share the limiter, the policy's name and its quotas.
+///
+/// ```
+/// use tower_plugin_ratelimit::Policy;
+///
+/// let policy = Policy::new("api", ["10/s:20".parse()?, "1000/d".parse()?])?;
+/// assert_eq!(policy.name(), "api");
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Policy(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    name: Box<str>,
+    quotas: Box<[Quota]>,
+    id: u64,
+}
+
+impl Policy {
+    /// How many quotas one policy may have.
+    pub const MAX_QUOTAS: usize = 4;
+
+    /// Names one to four quotas.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPolicy`] if `name` is not 1 to 64 printable ASCII characters without quotes and
+    /// backslashes, or if there are no quotas or more than [`MAX_QUOTAS`](Self::MAX_QUOTAS).
+    pub fn new(
+        name: impl Into<Box<str>>,
+        quotas: impl IntoIterator<Item = Quota>,
+    ) -> Result<Self, InvalidPolicy> {
+        let name = name.into();
+        let printable = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\';
+        if !(1..=64).contains(&name.len()) || !name.bytes().all(printable) {
+            return Err(InvalidPolicy::Name);
+        }
+        let quotas: Box<[Quota]> = quotas.into_iter().collect();
+        if !(1..=Self::MAX_QUOTAS).contains(&quotas.len()) {
+            return Err(InvalidPolicy::Quotas);
+        }
+        Ok(Self::assembled(name, quotas))
+    }
+
+    fn assembled(name: Box<str>, quotas: Box<[Quota]>) -> Self {
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        quotas.hash(&mut hasher);
+        Self(Arc::new(Inner {
+            name,
+            quotas,
+            id: hasher.finish(),
+        }))
+    }
+
+    /// What clients are told they met.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// What is charged together.
+    #[must_use]
+    pub fn quotas(&self) -> &[Quota] {
+        &self.0.quotas
+    }
+
+    /// Keeps the keys of this policy apart from those of others in the same limiter.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.0.id
+    }
+}
+
+/// A quota alone is a policy named `default`.
+impl From<Quota> for Policy {
+    fn from(quota: Quota) -> Self {
+        Self::assembled("default".into(), Box::new([quota]))
+    }
+}
+
+/// A policy that cannot be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum InvalidPolicy {
+    /// The name cannot be sent to clients.
+    Name,
+    /// There are no quotas, or too many.
+    Quotas,
+}
+
+impl fmt::Display for InvalidPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Name => {
+                "policy: name must be 1 to 64 printable ASCII characters without quotes and backslashes"
+            }
+            Self::Quotas => "policy: quotas must be 1 to 4",
+        })
+    }
+}
+
+impl std::error::Error for InvalidPolicy {}
+
+/// How much of a quota a request takes: 1 unless you say otherwise, and never 0.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Cost(NonZeroU32);
+
+impl Cost {
+    /// What a request costs by default.
+    pub const ONE: Self = Self(NonZeroU32::MIN);
+
+    /// `None` if `units` is 0.
+    #[must_use]
+    pub const fn new(units: u32) -> Option<Self> {
+        match NonZeroU32::new(units) {
+            Some(units) => Some(Self(units)),
+            None => None,
+        }
+    }
+
+    /// The cost in units of the quota.
+    #[must_use]
+    pub const fn units(self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl Default for Cost {
+    fn default() -> Self {
+        Self::ONE
+    }
+}
+
+impl From<NonZeroU32> for Cost {
+    fn from(units: NonZeroU32) -> Self {
+        Self(units)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_clients_cannot_be_told_is_refused() {
+        let quota = Quota::per_second(1).unwrap();
+        let long = "x".repeat(65);
+        for name in ["", "a\"b", "a\\b", "a\nb", "ü", long.as_str()] {
+            let refused = Policy::new(name, [quota]).unwrap_err();
+            assert_eq!(refused, InvalidPolicy::Name, "{name:?}");
+        }
+        for quotas in [0, 5] {
+            let refused = Policy::new("p", std::iter::repeat_n(quota, quotas)).unwrap_err();
+            assert!(refused.to_string().contains("1 to 4"));
+        }
+    }
+
+    #[test]
+    fn f35_policies_share_an_id_only_by_name_and_quotas() {
+        let [fast, slow] = [1, 2].map(|n| Quota::per_second(n).unwrap());
+        let id = |name: &str, quota| Policy::new(name, [quota]).unwrap().id();
+        assert_eq!(id("a", fast), id("a", fast));
+        assert_ne!(id("a", fast), id("b", fast));
+        assert_ne!(id("a", fast), id("a", slow));
+    }
+}
