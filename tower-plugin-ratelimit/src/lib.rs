@@ -1,18 +1,115 @@
-//! Rate limiting for any Tower service.
+//! Rate limiting for any Tower service: never over the limit, in memory of a fixed size, and refusing as
+//! cheaply as admitting.
+//!
+//! A request is
+//!
+//! 1. keyed by what the caller cannot choose: its network address, the principal that was
+//!    authenticated, or what you say ([`key`]);
+//! 2. charged to every quota of a [`Policy`], or to none if one of them is spent;
+//! 3. passed on, or answered 429 with `retry-after`, `ratelimit-policy` and `ratelimit`; a gRPC caller
+//!    gets `RESOURCE_EXHAUSTED` with `google.rpc.RetryInfo`, a Connect caller `resource_exhausted`.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use tower::{Layer, ServiceExt, service_fn};
+//! use tower_plugin_ratelimit::{Quota, RateLimitLayer, key};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let quota: Quota = "6/m:2".parse()?; // six a minute, two of them at once
+//! let hello = service_fn(|_: Request<Full<Bytes>>| async {
+//!     Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from("hello"))))
+//! });
+//! let service = RateLimitLayer::new(quota, key::Global).layer(hello);
+//!
+//! for expected in [200, 200, 429] {
+//!     let response = service.clone().oneshot(Request::default()).await?;
+//!     assert_eq!(response.status(), expected);
+//! }
+//! let refused = service.oneshot(Request::default()).await?;
+//! assert_eq!(refused.headers()["retry-after"], "10");
+//! assert_eq!(refused.headers()["ratelimit"], "\"default\";r=0;t=10");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where it goes
+//!
+//! Limit by client address outside the authenticating layer, so that guessing costs; limit by
+//! principal inside it. The address comes from connect info: serve axum with
+//! `into_make_service_with_connect_info::<SocketAddr>()` and feature `axum`, tonic with feature
+//! `tonic`. Behind a proxy, name it ([`ClientIp::with_trusted_proxies`]): without that, everyone
+//! shares the proxy's address, and forwarding headers are believed from nobody else.
+//!
+//! # Deployment caveats
+//!
+//! The limit holds for one process: N replicas admit N times the quota. A restart forgets what was
+//! owed.
+//!
+//! # Failure modes
+//!
+//! * A limiter in memory always decides; a limiter that cannot answers 503 / `UNAVAILABLE` with
+//!   `retry-after`: closed, and not 429.
+//! * A request without a key is refused with 500 / `INTERNAL`, and the log says once what is missing
+//!   ([`OnMissingKey`]).
+//! * A table full of debtors forgets who owes least and counts it ([`OnFull`], [`Stats`]).
+//! * A clock that goes back mints nothing.
+//!
+//! # Features
+//!
+//! Name | Description | Default?
+//! ---|---|---
+//! `axum` | [`ClientIp`] reads axum's connect info |
+//! `tonic` | [`ClientIp`] reads tonic's TCP connect info |
+//! `tonic-tls` | [`ClientIp`] reads tonic's TLS connect info too |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+// The public API is documented and free to grow.
+#![warn(
+    missing_docs,
+    clippy::exhaustive_enums,
+    clippy::exhaustive_structs,
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use
+)]
+// A request must not be able to panic the server.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
 
 mod decision;
 pub mod gcra;
 pub mod key;
+mod limit;
 mod limiter;
 mod memory;
 mod policy;
 mod quota;
 
 pub use decision::{Decision, Verdict};
+pub use limit::{OnMissingKey, RateLimit, RateLimitHeaders, RateLimitLayer, ResponseFuture};
 pub use limiter::{Answer, Limiter, Unavailable};
 pub use memory::{InvalidCapacity, KeyHasher, MemoryLimiter, OnFull, Stats, Table};
 pub use policy::{Cost, InvalidPolicy, Policy};
 pub use quota::{InvalidQuota, InvalidQuotaKind, Quota};
+
+pub use tower_plugin_core::{
+    self as core, ClientIp, Clock, ManualClock, Rejection, ResponseBody, SystemClock,
+};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 /// How many cases a property test runs: many more where `PROPTEST_CASES` says so.
 #[cfg(test)]

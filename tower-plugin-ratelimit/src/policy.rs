@@ -28,6 +28,8 @@ pub struct Policy(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     name: Box<str>,
+    /// Again, because there always is one.
+    first: Quota,
     quotas: Box<[Quota]>,
     id: u64,
 }
@@ -52,18 +54,21 @@ impl Policy {
             return Err(InvalidPolicy::Name);
         }
         let quotas: Box<[Quota]> = quotas.into_iter().collect();
-        if !(1..=Self::MAX_QUOTAS).contains(&quotas.len()) {
-            return Err(InvalidPolicy::Quotas);
+        match quotas.first() {
+            Some(&first) if quotas.len() <= Self::MAX_QUOTAS => {
+                Ok(Self::assembled(name, first, quotas))
+            }
+            _ => Err(InvalidPolicy::Quotas),
         }
-        Ok(Self::assembled(name, quotas))
     }
 
-    fn assembled(name: Box<str>, quotas: Box<[Quota]>) -> Self {
+    fn assembled(name: Box<str>, first: Quota, quotas: Box<[Quota]>) -> Self {
         let mut hasher = DefaultHasher::new();
         name.hash(&mut hasher);
         quotas.hash(&mut hasher);
         Self(Arc::new(Inner {
             name,
+            first,
             quotas,
             id: hasher.finish(),
         }))
@@ -81,6 +86,10 @@ impl Policy {
         &self.0.quotas
     }
 
+    pub(crate) fn first_quota(&self) -> Quota {
+        self.0.first
+    }
+
     /// Keeps the keys of this policy apart from those of others in the same limiter.
     #[must_use]
     pub fn id(&self) -> u64 {
@@ -91,7 +100,7 @@ impl Policy {
 /// A quota alone is a policy named `default`.
 impl From<Quota> for Policy {
     fn from(quota: Quota) -> Self {
-        Self::assembled("default".into(), Box::new([quota]))
+        Self::assembled("default".into(), quota, Box::new([quota]))
     }
 }
 

@@ -56,6 +56,13 @@ impl MemoryLimiter {
     }
 }
 
+/// A limiter for 65,536 keys.
+impl Default for MemoryLimiter {
+    fn default() -> Self {
+        Self::sized(DEFAULT_KEYS, OnFull::default(), SystemClock::new())
+    }
+}
+
 impl<C: Clock> MemoryLimiter<C> {
     /// A limiter with a clock and a choice of what to do when a bucket is full.
     ///
@@ -66,13 +73,17 @@ impl<C: Clock> MemoryLimiter<C> {
         if !(1..=MAX_KEYS).contains(&keys) {
             return Err(InvalidCapacity { keys });
         }
-        Ok(Self {
+        Ok(Self::sized(keys, on_full, clock))
+    }
+
+    fn sized(keys: usize, on_full: OnFull, clock: C) -> Self {
+        Self {
             shared: Arc::new(Shared {
                 table: Table::new(keys * SLOTS_PER_KEY, on_full),
                 clock,
                 seed: RandomState::new().hash_one(0),
             }),
-        })
+        }
     }
 
     /// Decides whether `key` may spend `cost` now, and debits it if so.
@@ -211,6 +222,7 @@ fn process_seed() -> &'static SharedSeed {
     SEED.get_or_init(|| SharedSeed::from_u64(RandomState::new().hash_one(1)))
 }
 
+const DEFAULT_KEYS: usize = 1 << 16;
 const MAX_KEYS: usize = 1 << 28;
 /// A table one third full rarely has more keys in a bucket than the bucket has slots.
 const SLOTS_PER_KEY: usize = 3;

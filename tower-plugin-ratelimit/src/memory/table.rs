@@ -93,10 +93,12 @@ impl Table {
                 cost,
             )
         };
-        let decisions = quotas.iter().enumerate().zip(&mut places).map(decide);
-        let decision = decisions.reduce(Decision::tighter);
-        #[expect(clippy::expect_used, reason = "`Policy::new` refuses an empty list")]
-        let decision = decision.expect("a policy has a quota");
+        // Every decision of a quota is tighter than its being untouched.
+        let untouched = Decision::new(Verdict::Allow, policy.first_quota(), 0, 0);
+        let places_of_quotas = quotas.iter().enumerate().zip(&mut places);
+        let decision = places_of_quotas
+            .map(decide)
+            .fold(untouched, Decision::tighter);
 
         for place in places.iter().take(quotas.len()) {
             if decision.is_allowed() {
