@@ -60,57 +60,77 @@ impl Table {
     /// debits all of them or none.
     #[inline]
     pub fn decide(&self, hash: u64, policy: &Policy, now: u64, cost: u32) -> Decision {
-        let quotas = policy.quotas();
-        let mut places = [Place::default(); Policy::MAX_QUOTAS];
         let bucket = self.bucket(hash).lock();
-
-        let mut taken = 0;
-        for (index, place) in places.iter_mut().enumerate().take(quotas.len()) {
-            place.fingerprint = nth_fingerprint(hash as u32, index);
-            place.slot = bucket.position(place.fingerprint);
-            place.is_known = place.slot < SLOTS;
-            taken |= 1 << place.slot;
-        }
-
-        let decide = |((index, &quota), place): ((usize, &Quota), &mut Place)| {
-            if !place.is_known {
-                place.slot = bucket.least_indebted(taken);
-                taken |= 1 << place.slot;
+        let fingerprint = hash as u32;
+        match policy.quotas() {
+            &[quota] => {
+                let mut place = bucket.place(fingerprint, 0);
+                let decision = self.decide_place(&bucket, &mut place, quota, 0, now, cost);
+                self.settle(&bucket, &place, &decision);
+                decision
             }
-            let before = bucket.tat(place.slot);
-            if !place.is_known && before > now {
-                place.forgets = true;
-                if self.on_full == OnFull::Deny {
-                    let retry_after = Duration::from_nanos(before - now);
-                    return Decision::new(Verdict::Deny { retry_after }, quota, index, 0);
-                }
-            }
-            place.decide(
-                quota,
-                index,
-                if place.is_known { before } else { 0 },
-                now,
-                cost,
-            )
-        };
-        // Every decision of a quota is tighter than its being untouched.
-        let untouched = Decision::new(Verdict::Allow, policy.first_quota(), 0, 0);
-        let places_of_quotas = quotas.iter().enumerate().zip(&mut places);
-        let decision = places_of_quotas
-            .map(decide)
-            .fold(untouched, Decision::tighter);
+            quotas => {
+                let mut places = [Place::default(); Policy::MAX_QUOTAS];
+                let places = places.get_mut(..quotas.len()).unwrap_or_default();
+                // Every decision of a quota is tighter than its being untouched.
+                let first = policy.first_quota();
+                let mut decision = Decision::new(Verdict::Allow, first, 0, 0);
 
-        for place in places.iter().take(quotas.len()) {
-            if decision.is_allowed() {
-                if place.forgets {
-                    self.forgotten.fetch_add(1, Relaxed);
+                let mut own = 0;
+                for (index, place) in places.iter_mut().enumerate() {
+                    *place = bucket.place(fingerprint, index);
+                    own |= 1 << place.slot;
                 }
-                bucket.write(place.slot, place.fingerprint, place.spent);
-            } else if place.is_known {
-                bucket.write(place.slot, place.fingerprint, place.kept);
+                for ((index, &quota), place) in quotas.iter().enumerate().zip(&mut *places) {
+                    place.avoid = own;
+                    let next = self.decide_place(&bucket, place, quota, index, now, cost);
+                    own |= 1 << place.slot;
+                    decision = decision.tighter(next);
+                }
+                for place in places {
+                    self.settle(&bucket, place, &decision);
+                }
+                decision
             }
         }
-        decision
+    }
+
+    /// Decides by one quota of a key, and finds a slot for it where it has none.
+    #[inline]
+    fn decide_place(
+        &self,
+        bucket: &Bucket,
+        place: &mut Place,
+        quota: Quota,
+        index: usize,
+        now: u64,
+        cost: u32,
+    ) -> Decision {
+        if place.is_known() {
+            return place.decide(quota, index, bucket.tat(place.slot), now, cost);
+        }
+        let (slot, owed) = bucket.least_indebted(place.avoid);
+        place.slot = slot;
+        place.forgets = owed > now;
+        place.is_new = true;
+        if place.forgets && self.on_full == OnFull::Deny {
+            let retry_after = Duration::from_nanos(owed - now);
+            return Decision::new(Verdict::Deny { retry_after }, quota, index, 0);
+        }
+        place.decide(quota, index, 0, now, cost)
+    }
+
+    /// Writes what one quota of a key comes to, now that all have been asked.
+    #[inline]
+    fn settle(&self, bucket: &Bucket, place: &Place, decision: &Decision) {
+        if decision.is_allowed() {
+            if place.forgets {
+                self.forgotten.fetch_add(1, Relaxed);
+            }
+            bucket.write(place.slot, place.fingerprint, place.spent);
+        } else if !place.is_new {
+            bucket.write(place.slot, place.fingerprint, place.kept);
+        }
     }
 
     #[inline]
@@ -156,10 +176,13 @@ impl Table {
 #[derive(Clone, Copy, Default)]
 struct Place {
     fingerprint: u32,
+    /// Where the fingerprint stands, or `SLOTS`; later, where to write.
     slot: usize,
-    /// The slot is the key's own; otherwise it owes least of those that are not.
-    is_known: bool,
-    /// The slot is another key's that still owes something.
+    /// The slots of the key's other quotas, as a bit set.
+    avoid: u32,
+    /// The key had no slot: this one owes least of those it may take.
+    is_new: bool,
+    /// And its owner still owes something.
     forgets: bool,
     /// The `tat` if every quota allows.
     spent: u64,
@@ -168,6 +191,11 @@ struct Place {
 }
 
 impl Place {
+    #[inline]
+    const fn is_known(&self) -> bool {
+        self.slot < SLOTS
+    }
+
     #[inline]
     fn decide(&mut self, quota: Quota, index: usize, tat: u64, now: u64, cost: u32) -> Decision {
         let gcra = quota.gcra();
@@ -203,23 +231,31 @@ impl Bucket {
     /// it taken for long waits for a holder that lost its processor, and yields.
     #[inline]
     fn lock(&self) -> Locked<'_> {
-        let mut spins = 0;
-        while self.lock.swap(1, Acquire) != 0 {
-            while self.lock.load(Relaxed) != 0 {
-                spins += 1;
-                if spins < 128 {
-                    hint::spin_loop();
-                } else {
-                    thread::yield_now();
-                }
-            }
+        // The plain load may be fetched ahead of time, while the decision before this one is still
+        // being made; the swap may not.
+        while self.lock.load(Relaxed) != 0 || self.lock.swap(1, Acquire) != 0 {
+            self.wait();
         }
         Locked(self)
     }
 
-    /// The slot with this fingerprint, or `SLOTS`.
+    #[cold]
+    fn wait(&self) {
+        let mut spins = 0;
+        while self.lock.load(Relaxed) != 0 {
+            spins += 1;
+            if spins < 128 {
+                hint::spin_loop();
+            } else {
+                thread::yield_now();
+            }
+        }
+    }
+
+    /// Looks for one quota of the key.
     #[inline]
-    fn position(&self, fingerprint: u32) -> usize {
+    fn place(&self, fingerprint: u32, index: usize) -> Place {
+        let fingerprint = nth_fingerprint(fingerprint, index);
         let mut found = SLOTS;
         // Without an early exit: five compares are cheaper than one misprediction.
         for (slot, known) in self.fingerprints.iter().enumerate() {
@@ -227,20 +263,24 @@ impl Bucket {
                 found = slot;
             }
         }
-        found
+        Place {
+            fingerprint,
+            slot: found,
+            ..Place::default()
+        }
     }
 
-    /// The slot that owes least, of those not in the bit set.
+    /// The slot that owes least, of those not in the bit set, and its `tat`.
     #[inline]
-    fn least_indebted(&self, taken: u32) -> usize {
-        let mut least = (u64::MAX, 0);
+    fn least_indebted(&self, avoid: u32) -> (usize, u64) {
+        let mut least = (0, u64::MAX);
         for (slot, tat) in self.tats.iter().enumerate() {
             let tat = tat.load(Relaxed);
-            if taken & 1 << slot == 0 && tat < least.0 {
-                least = (tat, slot);
+            if avoid & 1 << slot == 0 && tat < least.1 {
+                least = (slot, tat);
             }
         }
-        least.1
+        least
     }
 
     #[inline]
