@@ -1,0 +1,189 @@
+//! A request through the layer: keyed by the peer address, 1,000 clients, 13 headers.
+//!
+//! Requests are built outside the timed part, which is `ready`, `call`, `await` and dropping the
+//! response.
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::ConnectInfo,
+    response::IntoResponse,
+    routing::{Route, get},
+};
+use governor::middleware::NoOpMiddleware;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use tower::{Layer, Service, ServiceExt, layer::util::Identity, service_fn, util::ServiceFn};
+use tower_governor::{
+    GovernorLayer, governor::GovernorConfigBuilder, key_extractor::PeerIpKeyExtractor,
+};
+use tower_plugin_ratelimit::{ClientIp, Quota, RateLimitLayer};
+
+use crate::runner::{Case, Contender, Contest, now};
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        Case {
+            id: "layer-admit",
+            peer: "tower_governor",
+            unit: "ns",
+            target: 1.0,
+            contest: || Contest {
+                ours: bare(ours(PLENTY)),
+                peer: bare(tower_governor(Duration::from_nanos(1), 1 << 30)),
+                baseline: Some(bare(Identity::new())),
+            },
+        },
+        Case {
+            id: "layer-refuse",
+            peer: "tower_governor",
+            unit: "ns",
+            target: 30.0,
+            contest: || Contest {
+                ours: refusing(ours(ONE_AN_HOUR)),
+                peer: refusing(tower_governor(Duration::from_secs(3600), 1)),
+                baseline: None,
+            },
+        },
+        Case {
+            id: "layer-refuse-vs-admit",
+            peer: "our admit",
+            unit: "ns",
+            target: 0.67,
+            contest: || Contest {
+                ours: refusing(ours(ONE_AN_HOUR)),
+                peer: contender(routed(ours(PLENTY)), StatusCode::OK),
+                baseline: None,
+            },
+        },
+    ]
+}
+
+fn ours(quota: &str) -> RateLimitLayer<ClientIp> {
+    let quota: Quota = quota.parse().expect("a quota");
+    RateLimitLayer::new(quota, ClientIp::peer())
+}
+
+fn tower_governor(
+    period: Duration,
+    burst: u32,
+) -> GovernorLayer<PeerIpKeyExtractor, NoOpMiddleware, Body> {
+    let mut config = GovernorConfigBuilder::default();
+    let config = config.period(period).burst_size(burst).finish();
+    GovernorLayer::new(Arc::new(config.expect("a valid configuration")))
+}
+
+/// Around a service that does nothing.
+fn bare<L, S, B>(layer: L) -> Contender
+where
+    L: Layer<Hello, Service = S>,
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + 'static,
+    B: 'static,
+{
+    let hello: fn(_) -> _ = |_| ready(Ok(Response::new(Body::empty())));
+    contender(layer.layer(service_fn(hello)), StatusCode::OK)
+}
+
+type Hello = ServiceFn<fn(Request<Body>) -> Ready<Result<Response<Body>, Infallible>>>;
+
+/// In an axum router, every client's quota spent.
+fn refusing<L, S>(layer: L) -> Contender
+where
+    L: Layer<Route, Service = S> + Clone + Send + Sync + 'static,
+    S: Service<Request<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Response: IntoResponse + 'static,
+    S::Future: Send + 'static,
+{
+    let router = routed(layer);
+    contender(router.clone(), StatusCode::OK)(CLIENTS);
+    contender(router, StatusCode::TOO_MANY_REQUESTS)
+}
+
+fn routed<L, S>(layer: L) -> Router
+where
+    L: Layer<Route, Service = S> + Clone + Send + Sync + 'static,
+    S: Service<Request<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Response: IntoResponse + 'static,
+    S::Future: Send + 'static,
+{
+    Router::new().route("/", get(async || ())).layer(layer)
+}
+
+/// Calls in batches; requests are built while the clock stands still.
+fn contender<S, B>(mut service: S, expected: StatusCode) -> Contender
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + 'static,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.expect("a runtime");
+    let mut client = 0;
+    Box::new(move |iterations| {
+        let mut took = Duration::ZERO;
+        let mut left = iterations;
+        while left > 0 {
+            let batch = left.min(64);
+            left -= batch;
+            let requests: Vec<_> = (0..batch)
+                .map(|_| {
+                    client = (client + 1) % CLIENTS;
+                    request(client)
+                })
+                .collect();
+            took += runtime.block_on(async {
+                let start = now();
+                for request in requests {
+                    let ready = service.ready().await.expect("infallible");
+                    let response = ready.call(request).await.expect("infallible");
+                    assert_eq!(response.status(), expected);
+                }
+                start.elapsed()
+            });
+        }
+        took
+    })
+}
+
+fn request(client: u64) -> Request<Body> {
+    let mut request = Request::new(Body::empty());
+    for (name, value) in HEADERS {
+        let name = HeaderName::from_static(name);
+        let value = HeaderValue::from_static(value);
+        request.headers_mut().insert(name, value);
+    }
+    let ip = Ipv4Addr::from_bits(0x0a00_0000 + client as u32);
+    let peer = SocketAddr::from((ip, 40_000 + client as u16));
+    request.extensions_mut().insert(ConnectInfo(peer));
+    request
+}
+
+const CLIENTS: u64 = 1000;
+const ONE_AN_HOUR: &str = "1/h";
+const PLENTY: &str = "1000000000/s";
+const HEADERS: [(&str, &str); 13] = [
+    ("accept", "application/json, text/plain, */*"),
+    ("accept-encoding", "gzip, deflate, br"),
+    ("accept-language", "en-GB,en;q=0.7"),
+    ("authorization", "Bearer 0123456789abcdef0123456789abcdef"),
+    ("cache-control", "no-cache"),
+    ("content-type", "application/json"),
+    ("cookie", "session=0123456789abcdef; theme=dark"),
+    ("host", "api.example.com"),
+    ("referer", "https://app.example.com/orders"),
+    (
+        "traceparent",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    ),
+    (
+        "user-agent",
+        "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101",
+    ),
+    ("x-forwarded-proto", "https"),
+    ("x-request-id", "4f6c2a1e-9b0d-4c55-8a53-0d8f5b1f6a11"),
+];
