@@ -17,6 +17,7 @@
 //! A server that corrects a message before it passes it on hides it from these rules: hyper drops
 //! a `content-length` that comes after a `transfer-encoding`, and then frames by the latter.
 
+mod chars;
 mod known;
 mod names;
 mod rules;
@@ -78,7 +79,7 @@ impl<'a> Scan<'a> {
     /// of one name follow one another, as `http::HeaderMap` and HTTP/2 libraries yield them.
     #[inline]
     pub fn field(&mut self, name: &'a [u8], value: &'a [u8], report: &mut impl FnMut(Fault)) {
-        if !self.rules.obs_text.accepts(value) {
+        if !chars::accepts(value, self.rules.obs_text) {
             report(Fault::of(FaultKind::ValueChars, name));
         }
         if name == self.previous {
@@ -91,12 +92,12 @@ impl<'a> Scan<'a> {
         }
         self.previous = name;
         self.values = 1;
-        self.underscore |= name.contains(&b'_');
+        self.underscore |= chars::has_underscore(name);
         match name {
-            b"connection" | b"keep-alive" | b"proxy-connection" | b"upgrade" => {
-                if self.version == Version::Http2 {
-                    report(Fault::of(FaultKind::ConnectionHeader, name));
-                }
+            b"connection" | b"keep-alive" | b"proxy-connection" | b"upgrade"
+                if self.version == Version::Http2 =>
+            {
+                report(Fault::of(FaultKind::ConnectionHeader, name));
             }
             b"content-length" => {
                 self.has_content_length = true;
@@ -111,10 +112,8 @@ impl<'a> Scan<'a> {
                     report(Fault::of(FaultKind::Host, name));
                 }
             }
-            b"te" => {
-                if self.version == Version::Http2 && !value.eq_ignore_ascii_case(b"trailers") {
-                    report(Fault::of(FaultKind::ConnectionHeader, name));
-                }
+            b"te" if self.version == Version::Http2 && !value.eq_ignore_ascii_case(b"trailers") => {
+                report(Fault::of(FaultKind::ConnectionHeader, name));
             }
             b"transfer-encoding" => {
                 self.has_transfer_encoding = true;
@@ -218,7 +217,9 @@ fn ends_in_one_chunked(value: &[u8]) -> bool {
 
 /// Whether the text could be a host and a port: nothing in it ends a host early.
 fn is_authority(authority: &[u8]) -> bool {
-    authority.iter().all(|&b| b.is_ascii_graphic() && !b"\"#,/<>?@\\^`{|}".contains(&b))
+    authority
+        .iter()
+        .all(|&b| b.is_ascii_graphic() && !b"\"#,/<>?@\\^`{|}".contains(&b))
 }
 
 fn same_host(a: &[u8], b: &[u8], scheme: Option<&[u8]>) -> bool {

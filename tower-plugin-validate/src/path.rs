@@ -202,9 +202,7 @@ fn is_grpc(path: &str) -> bool {
     let Some((service, method)) = path.strip_prefix('/').and_then(|p| p.split_once('/')) else {
         return false;
     };
-    let word = |w: &str| {
-        !w.is_empty() && w.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-    };
+    let word = |w: &str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     service.split('.').all(word) && word(method)
 }
 

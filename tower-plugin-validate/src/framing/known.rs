@@ -17,7 +17,7 @@ pub(super) fn is_single(name: &[u8], repeated_forwarded: bool) -> bool {
     }
 }
 
-const KNOWN: &[&str] = &[
+pub(super) const KNOWN: &[&str] = &[
     "accept",
     "accept-encoding",
     "accept-language",

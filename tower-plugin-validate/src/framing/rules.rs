@@ -78,18 +78,6 @@ pub enum ObsText {
     Reject,
 }
 
-impl ObsText {
-    #[inline]
-    pub(super) fn accepts(self, value: &[u8]) -> bool {
-        let high = self == Self::Allow;
-        // No early exit: a clean value is the rule, and the loop vectorises without one.
-        value.iter().fold(true, |all, &b| {
-            let printable = (b >= 0x20) & (b <= 0x7e);
-            all & (printable | (b == b'\t') | (high & (b >= 0x80)))
-        })
-    }
-}
-
 /// One thing wrong with a head. Holds nothing the caller sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Fault {

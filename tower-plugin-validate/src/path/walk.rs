@@ -11,6 +11,7 @@ pub(super) fn canonical<'a>(
     rules: &PathRules,
 ) -> Result<Cow<'a, str>, PathViolation> {
     let mut rest = path.strip_prefix(b"/").ok_or(PathViolation::NotRooted)?;
+    let mut canonical = true;
     let mut rewritten: Option<Vec<u8>> = None;
     let mut segment = Segment::first();
     let mut escapes = Escapes::None;
@@ -33,12 +34,12 @@ pub(super) fn canonical<'a>(
         }
 
         if spelling == Spelling::Other && rewritten.is_none() {
-            if rules.non_canonical == NonCanonical::Reject {
-                return Err(PathViolation::NotCanonical);
+            canonical = false;
+            if rules.non_canonical == NonCanonical::Rewrite {
+                let mut copy = Vec::with_capacity(path.len());
+                copy.extend_from_slice(path.get(..seen).unwrap_or_default());
+                rewritten = Some(copy);
             }
-            let mut copy = Vec::with_capacity(path.len());
-            copy.extend_from_slice(path.get(..seen).unwrap_or_default());
-            rewritten = Some(copy);
         }
         if let Some(rewritten) = &mut rewritten {
             if spelling == Spelling::Raw || is_unreserved(octet) {
@@ -52,7 +53,8 @@ pub(super) fn canonical<'a>(
     segment.end(rules, true)?;
 
     match rewritten {
-        None => text(path).map(Cow::Borrowed),
+        None if canonical => text(path).map(Cow::Borrowed),
+        None => Err(PathViolation::NotCanonical),
         Some(rewritten) => String::from_utf8(rewritten)
             .map(Cow::Owned)
             .map_err(|_| PathViolation::NotUtf8),
