@@ -14,8 +14,9 @@
 //! 5. `a_b` beside `a-b`, which CGI and its heirs cannot tell apart;
 //! 6. a value with a control character other than a tab, or, unless allowed, one outside ASCII.
 //!
-//! A server that corrects a message before it passes it on hides it from these rules: hyper drops
-//! a `content-length` that comes after a `transfer-encoding`, and then frames by the latter.
+//! A server that corrects a message before it passes it on hides it from these rules. hyper (1.x)
+//! takes `content-length` out of a message that also has `transfer-encoding`, and frames by the
+//! latter, so that behind it the first half of rule 2 has nothing to see.
 
 mod chars;
 mod known;

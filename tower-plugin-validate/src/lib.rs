@@ -58,9 +58,12 @@
 //! # Deployment caveats
 //!
 //! * The server parses before this layer runs. What its parser refuses or repairs is not seen here
-//!   (hyper drops a `content-length` that follows a `transfer-encoding`), and memory for a large
-//!   head is spent already: set the server's own limits too (hyper's `max_buf_size`, `max_headers`,
-//!   `max_header_list_size`), somewhat above these.
+//!   (hyper takes `content-length` out of a message that has `transfer-encoding`), and memory for a
+//!   large head is spent already: set the server's own limits too (hyper's `max_buf_size`,
+//!   `max_headers`, `max_header_list_size`), somewhat above these.
+//! * axum's `Router::layer` runs after routing. To check what is routed, and to have
+//!   [`NonCanonical::Rewrite`](path::NonCanonical::Rewrite) reach the router, wrap the whole router:
+//!   `ServiceBuilder::new().map_response(|r: Response<_>| r.map(Body::new)).layer(validate).service(router)`.
 //! * Only a declared body is measured. Limit what is read as well, for example with
 //!   `tower_http::limit::RequestBodyLimitLayer`. [`RuleSet::http`] and [`RuleSet::grpc`] let any
 //!   length be declared; [`RuleSet::plugin`] allows 4 MiB.

@@ -203,7 +203,7 @@ pub struct Tally<'a> {
 
 impl<'a> Tally<'a> {
     /// Adds a field. Fields of one name must follow one another, as `http::HeaderMap` and HTTP/2
-    /// libraries yield them, and all names be in the same case.
+    /// libraries yield them, and all names be in lower case.
     ///
     /// # Errors
     ///
@@ -221,7 +221,10 @@ impl<'a> Tally<'a> {
         within(self.bytes, limits.header_list_bytes, Limit::HeaderListBytes)?;
         if name == self.previous {
             self.values += 1;
-            within(self.values, limits.values_per_name, Limit::ValuesPerName)?;
+            // HTTP/2 clients send a field per cookie (RFC 9113, section 8.2.3).
+            if name != b"cookie" {
+                within(self.values, limits.values_per_name, Limit::ValuesPerName)?;
+            }
         } else {
             self.previous = name;
             self.values = 1;

@@ -37,7 +37,7 @@ impl LimitsBuilder {
         self
     }
 
-    /// Fields of one name, 1 to 1024.
+    /// Fields of one name other than `cookie`, 1 to 1024.
     pub const fn values_per_name(mut self, values: usize) -> Self {
         self.limits.values_per_name = values;
         self

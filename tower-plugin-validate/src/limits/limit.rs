@@ -28,7 +28,8 @@ pub enum Limit {
     UriBytes,
     /// The length of one field value.
     ValueBytes,
-    /// The number of fields of one name.
+    /// The number of fields of one name. Does not apply to `cookie`, of which HTTP/2 clients send
+    /// as many as they have cookies.
     ValuesPerName,
 }
 

@@ -189,6 +189,19 @@ fn fields_at_their_limit_pass_and_one_beyond_is_refused() {
 }
 
 #[test]
+fn cookies_may_come_in_as_many_fields_as_a_browser_likes() {
+    let limits = Limits::http();
+    let values = |name: &'static [u8]| {
+        let mut tally = limits.tally();
+        (0..=100)
+            .take_while(|_| tally.field(name, b"a=1").is_ok())
+            .count()
+    };
+    assert_eq!(values(b"cookie"), 100);
+    assert_eq!(values(b"accept"), 16);
+}
+
+#[test]
 fn f50_fields_that_are_each_allowed_are_still_limited_in_total() {
     // A hundred entries, each within 4096 bytes, came to 435 kB.
     let entries: Vec<(usize, usize)> = (1..=100).map(|i| (i, 2048)).collect();
