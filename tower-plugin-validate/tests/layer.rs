@@ -153,6 +153,9 @@ fn refused() -> Vec<Case> {
         case(&format!("/a?{}", long(8192)), &[])
             .status(414)
             .found("URI_SIZE", "uri"),
+        case(&format!("http://{}/a", long(8192)), &[])
+            .status(414)
+            .found("URI_SIZE", "uri"),
         case(&"/a".repeat(129), &[])
             .status(414)
             .found("URI_SIZE", "path"),

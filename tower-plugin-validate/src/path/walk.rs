@@ -174,7 +174,8 @@ impl Escapes {
     }
 }
 
-/// The character that the last octets are part of.
+/// The character that the last octets are part of. An octet that interrupts it is taken for a part
+/// of it, and fails with it.
 #[derive(Default)]
 struct Utf8 {
     octets: [u8; 4],
@@ -193,8 +194,6 @@ impl Utf8 {
                 0xf0..=0xf4 => 4,
                 _ => return Err(PathViolation::NotUtf8),
             };
-        } else if octet & 0xc0 != 0x80 {
-            return Err(PathViolation::NotUtf8);
         }
         let free = self.octets.get_mut(self.len);
         *free.ok_or(PathViolation::NotUtf8)? = octet;
