@@ -1,1 +1,121 @@
-//! Under construction.
+//! Checks the head of every request before anything reads it: its size, its framing and its path.
+//! A refused caller is answered in its own protocol (plain HTTP, gRPC, gRPC-Web or Connect).
+//!
+//! [`ValidateLayer`] decides in this order, in one pass:
+//!
+//! 1. **Limits.** Too many or too large header fields are refused with 431 / `RESOURCE_EXHAUSTED`, a
+//!    long target with 414 / `INVALID_ARGUMENT`, a large declared body with 413 /
+//!    `RESOURCE_EXHAUSTED`. See [`limits`].
+//! 2. **Framing.** A head that two programs could read differently is refused with 400 /
+//!    `INVALID_ARGUMENT`: repeated single-valued fields, two body lengths, a `host` that is not the
+//!    authority, fields about the connection on HTTP/2, control characters. See [`framing`].
+//! 3. **Path.** A path that two programs could decode differently is refused with 400 /
+//!    `INVALID_ARGUMENT`: dot segments however written, encoded separators, double encoding,
+//!    broken UTF-8. What is forwarded is in its canonical spelling. See [`path`].
+//! 4. Everything else is forwarded, with a [`CanonicalPath`] in the request extensions.
+//!
+//! Up to 16 violations are reported. They name the rule and never repeat what was sent; a header is
+//! named only if it is a [well-known](framing::well_known) one.
+//!
+//! # Example
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::{Request, Response, StatusCode};
+//! use http_body_util::Full;
+//! use tower::{Layer, ServiceExt, service_fn};
+//! use tower_plugin_validate::{CanonicalPath, ValidateLayer};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let echo = service_fn(|request: Request<()>| async move {
+//!     let path = request.extensions().get::<CanonicalPath>().cloned();
+//!     let path = path.map(|p| p.as_str().to_owned()).unwrap_or_default();
+//!     Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from(path)))
+//! });
+//! let service = ValidateLayer::http().layer(echo);
+//!
+//! let request = Request::get("/files/a.txt?v=1").body(())?;
+//! assert_eq!(service.clone().oneshot(request).await?.status(), StatusCode::OK);
+//!
+//! let request = Request::get("/files/..%2Fsecret").body(())?;
+//! let refused = service.oneshot(request).await?;
+//! assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+//! assert_eq!(refused.headers()["content-type"], "application/problem+json");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # In a stack
+//!
+//! Outside everything that decides by header or path: rate limits, authentication, routing. Inside
+//! tracing. It expects nothing of the layers outside it, except that they leave the URI as the
+//! server parsed it.
+//!
+//! A layer further in may read the path from [`http::Uri`] as well as from [`CanonicalPath`]: both
+//! are the same.
+//!
+//! # Deployment caveats
+//!
+//! * The server parses before this layer runs. What its parser refuses or repairs is not seen here
+//!   (hyper takes `content-length` out of a message that has `transfer-encoding`), and memory for a
+//!   large head is spent already: set the server's own limits too (hyper's `max_buf_size`,
+//!   `max_headers`, `max_header_list_size`), somewhat above these.
+//! * axum's `Router::layer` runs after routing. To check what is routed, and to have
+//!   [`NonCanonical::Rewrite`](path::NonCanonical::Rewrite) reach the router, wrap the whole router:
+//!   `ServiceBuilder::new().map_response(|r: Response<_>| r.map(Body::new)).layer(validate).service(router)`.
+//! * Only a declared body is measured. Limit what is read as well, for example with
+//!   `tower_http::limit::RequestBodyLimitLayer`. [`RuleSet::http`] and [`RuleSet::grpc`] let any
+//!   length be declared; [`RuleSet::plugin`] allows 4 MiB.
+//! * A path in another spelling than the canonical one is refused by default, harmless or not. See
+//!   [`NonCanonical`](path::NonCanonical) for forwarding the canonical spelling instead.
+//! * Proxies that append a second `x-forwarded-for` line, rather than extend the first, need
+//!   [`with_repeated_forwarded`](framing::FramingRules::with_repeated_forwarded).
+//! * `CONNECT host:port` is refused, because it has no path.
+//!
+//! # Failure modes
+//!
+//! The checks are total: no request makes them fail, block or panic, so there is no failing open or
+//! closed to choose between. A request that breaks a rule is refused; rules that make no sense are
+//! an error when they are built. Forwarding a request whose path is already canonical allocates
+//! nothing but the extension.
+//!
+//! # Features
+//!
+//! None. The engines ([`limits`], [`framing`], [`path`]) know nothing of Tower or HTTP libraries
+//! and can be used on their own.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+// The public API is documented and free to grow.
+#![warn(
+    missing_docs,
+    clippy::exhaustive_enums,
+    clippy::exhaustive_structs,
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use
+)]
+// A request must not be able to panic the server.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
+
+pub mod framing;
+pub mod limits;
+pub mod path;
+mod request;
+
+pub use request::{CanonicalPath, ResponseFuture, RuleSet, Validate, ValidateLayer};
+
+pub use tower_plugin_core::{Rejection, ResponseBody, Violation};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,114 @@
+//! What a request that is in order costs in memory. The allocator counts per thread.
+
+use std::{convert::Infallible, hint::black_box, pin::pin, task};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri};
+use tower::{Layer, Service, service_fn};
+use tower_plugin_validate::{
+    ValidateLayer,
+    framing::{FramingRules, Head, Version},
+    limits::Limits,
+    path::{PathRules, canonical},
+};
+
+/// Twenty fields as a browser behind a proxy sends them, one of them with an underscore.
+fn headers() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        ("host", "api.example.com"),
+        (
+            "user-agent",
+            "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/140.0",
+        ),
+        ("accept", "application/json"),
+        ("accept-language", "en-GB,en;q=0.5"),
+        ("accept-encoding", "gzip, deflate, br, zstd"),
+        (
+            "authorization",
+            "Bearer 0123456789abcdef0123456789abcdef0123456789abcdef",
+        ),
+        ("content-type", "application/json"),
+        ("content-length", "1234"),
+        ("origin", "https://app.example.com"),
+        ("referer", "https://app.example.com/orders"),
+        ("cookie", "session=0123456789abcdef; theme=dark"),
+        ("x-forwarded-for", "203.0.113.7, 198.51.100.4"),
+        ("x-forwarded-proto", "https"),
+        ("x-request-id", "7b0a9a3e-8a86-4f4f-9d1f-0d6d3c1c8d11"),
+        (
+            "traceparent",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ),
+        ("sec-fetch-mode", "cors"),
+        ("sec-fetch-site", "same-site"),
+        ("cache-control", "no-cache"),
+        ("x-plugin-runtime-id", "logger-0123456789abcdef"),
+        ("x_tenant", "7"),
+    ] {
+        headers.append(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+    }
+    assert_eq!(headers.len(), 20);
+    headers
+}
+
+#[test]
+fn the_engines_pass_twenty_headers_and_a_plain_path_without_allocating() {
+    let headers = headers();
+    let limits = Limits::http();
+    let mut faults = 0;
+    let info = allocation_counter::measure(|| {
+        let path = black_box("/api/v1/orders/7b0a9a3e-8a86-4f4f/items.json");
+        let mut report = |_| faults += 1;
+        assert!(
+            limits
+                .check_target(path.len(), path.as_bytes(), Some(b"page=2&size=50"))
+                .is_ok()
+        );
+
+        let mut tally = limits.tally();
+        let mut scan = FramingRules::http().scan(Version::Http11);
+        for (name, value) in &headers {
+            let name = name.as_str().as_bytes();
+            assert!(tally.field(name, value.as_bytes()).is_ok());
+            scan.field(name, value.as_bytes(), &mut report);
+        }
+        let names = headers.iter().map(|(name, _)| name.as_str().as_bytes());
+        scan.finish(Head::default(), names, &mut report);
+
+        assert!(canonical(path, &PathRules::http()).is_ok_and(|path| path.is_unchanged()));
+        // The closer look does not allocate either.
+        assert!(canonical(black_box("/caf%C3%A9/.well-known"), &PathRules::http()).is_ok());
+    });
+    assert_eq!(faults, 0);
+    assert_eq!(info.count_total, 0);
+}
+
+#[test]
+fn the_layer_allocates_nothing_but_the_extension() {
+    let inner = service_fn(|request: Request<()>| {
+        std::future::ready(Ok::<_, Infallible>(Response::new(request)))
+    });
+    let mut service = ValidateLayer::http().layer(inner);
+    let mut request = Request::new(());
+    *request.uri_mut() = Uri::from_static("/api/v1/orders?page=2");
+    *request.headers_mut() = headers();
+    // A server has left something there before, so that the map exists.
+    request.extensions_mut().insert(1_u8);
+
+    let mut forwarded = None;
+    let info = allocation_counter::measure(|| {
+        let mut future = pin!(service.call(request));
+        let mut context = task::Context::from_waker(task::Waker::noop());
+        if let task::Poll::Ready(Ok(response)) = future.as_mut().poll(&mut context) {
+            forwarded = Some(response);
+        }
+    });
+    assert!(forwarded.is_some());
+    assert_eq!(info.count_total, 1);
+    // The counter counts: one more allocation is seen.
+    let counted = allocation_counter::measure(|| drop(black_box(Box::new(7))));
+    assert_eq!(counted.count_total, 1);
+}
