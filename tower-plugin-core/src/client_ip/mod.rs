@@ -20,8 +20,8 @@ pub struct PeerAddr(pub SocketAddr);
 
 /// Finds the address a request came from.
 ///
-/// By default it is the peer's, from [`PeerAddr`] or, by feature, from the connect info of axum or
-/// tonic. Headers are written by whoever sends them, so they are read only when the peer is one of
+/// By default it is the peer's: by feature from the connect info of axum or tonic, else from
+/// [`PeerAddr`]. Headers are written by whoever sends them, so they are read only when the peer is one of
 /// the [trusted proxies](Self::with_trusted_proxies): then from right to left, past every trusted
 /// proxy, to the first address that is not one. The leftmost entry, which the client wrote, never
 /// counts for itself.
@@ -103,20 +103,25 @@ impl ClientIp {
 
     /// The address the request came from, or `None` where the server left no peer address (then
     /// headers are not believed either).
+    #[inline]
     #[must_use]
     pub fn of(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
         let peer = unified(peer_addr(extensions)?.ip());
         if self.trusted.is_empty() || !self.is_trusted(peer) {
             return Some(peer);
         }
-        Some(forwarded::client(self.header, headers, peer, |ip| {
-            self.is_trusted(ip)
-        }))
+        Some(self.forwarded_for(headers, peer))
+    }
+
+    #[cold]
+    fn forwarded_for(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
+        forwarded::client(self.header, headers, peer, |ip| self.is_trusted(ip))
     }
 
     /// What shares one limit with `ip`: itself for IPv4, its network for IPv6.
     ///
     /// A subscriber owns 2^64 IPv6 addresses at least; each must not be worth a fresh quota.
+    #[inline]
     #[must_use]
     pub fn group(&self, ip: IpAddr) -> IpAddr {
         match unified(ip) {
@@ -156,14 +161,13 @@ impl fmt::Display for InvalidClientIp {
 impl std::error::Error for InvalidClientIp {}
 
 /// IPv4 written as IPv6 is the same client; without this, all of IPv4 would share one /64.
+#[inline]
 fn unified(ip: IpAddr) -> IpAddr {
     ip.to_canonical()
 }
 
+#[inline]
 fn peer_addr(extensions: &Extensions) -> Option<SocketAddr> {
-    if let Some(PeerAddr(addr)) = extensions.get() {
-        return Some(*addr);
-    }
     #[cfg(feature = "axum")]
     if let Some(axum::extract::ConnectInfo(addr)) = extensions.get() {
         return Some(*addr);
@@ -182,5 +186,5 @@ fn peer_addr(extensions: &Extensions) -> Option<SocketAddr> {
             return Some(addr);
         }
     }
-    None
+    extensions.get().map(|PeerAddr(addr)| *addr)
 }

@@ -32,7 +32,7 @@ pin_project! {
         Deciding {
             #[pin]
             decision: D,
-            pending: Option<Pending<S, ReqBody>>,
+            pending: Option<Box<Pending<S, ReqBody>>>,
         },
         Calling {
             #[pin]
@@ -45,7 +45,8 @@ pin_project! {
     }
 }
 
-/// What waits for the decision: a ready service and its request.
+/// What waits for the decision: a ready service and its request. Boxed, so that a future that has
+/// nothing to wait for stays small.
 struct Pending<S, ReqBody> {
     service: S,
     request: Request<ReqBody>,
@@ -107,7 +108,7 @@ where
         Self {
             state: State::Deciding {
                 decision,
-                pending: Some(pending),
+                pending: Some(Box::new(pending)),
             },
         }
     }
