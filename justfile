@@ -1,0 +1,37 @@
+# The commands CI runs, and those that take long to install.
+
+# What every change must pass.
+ci:
+    .ci/run
+
+# Every test and doctest.
+test:
+    ./test
+
+# Property tests with many more cases.
+test-long:
+    PROPTEST_CASES=100000 cargo nextest run --workspace --all-features --release
+
+# Ours against the peers; figures to believe need a quiet machine.
+compare *args:
+    cargo run --release --package tower-plugin-benches --bin compare -- {{args}}
+
+# The documentation as docs.rs builds it.
+docs:
+    RUSTDOCFLAGS="--cfg docsrs -D warnings" cargo +nightly doc --no-deps --all-features --package tower-plugin-core --package tower-plugin-auth --package tower-plugin-ratelimit --package tower-plugin-validate
+
+# cargo install cargo-hack
+hack:
+    cargo hack check --each-feature --no-dev-deps --package tower-plugin-core --package tower-plugin-auth --package tower-plugin-ratelimit --package tower-plugin-validate
+
+# cargo install cargo-deny
+deny:
+    cargo deny check
+
+# cargo install cargo-llvm-cov
+coverage:
+    cargo llvm-cov nextest --workspace --all-features --ignore-filename-regex '(benches|examples|tests)/'
+
+# cargo install cargo-semver-checks; needs a published version to compare with.
+semver:
+    cargo semver-checks
