@@ -20,8 +20,8 @@ pub fn check(
     now: SystemTime,
 ) -> Result<(), InvalidReason> {
     // A store that answers with another token's record must not let anyone in.
-    let record = record
-        .filter(|record| record.id() == presented.id() && record.kind() == presented.kind());
+    let record =
+        record.filter(|record| record.id() == presented.id() && record.kind() == presented.kind());
     let expected = record.map(|record| (record.key_version(), record.verifier()));
     let genuine = keys.verify(presented, expected);
     match record {

@@ -100,14 +100,19 @@ impl PresentedToken {
                 DecodeError::InvalidByte(..) | DecodeError::InvalidLastSymbol(..),
             )) => return Err(MalformedToken::Alphabet),
         }
-        let (id, secret, checksum) = split(&body);
-        if checksum != self::checksum(kind, &id, &secret).to_be_bytes() {
+        let Some((id, rest)) = body.split_first_chunk::<ID_LEN>() else {
+            return Err(MalformedToken::Length);
+        };
+        let Some((secret, sent)) = rest.split_first_chunk::<SECRET_LEN>() else {
+            return Err(MalformedToken::Length);
+        };
+        if sent != checksum(kind, id, secret).to_be_bytes() {
             return Err(MalformedToken::Checksum);
         }
         Ok(Self {
             kind,
-            id: TokenId::from_bytes(id),
-            secret,
+            id: TokenId::from_bytes(*id),
+            secret: Zeroizing::new(*secret),
         })
     }
 
@@ -175,7 +180,7 @@ pub(super) fn encode(kind: TokenKind, id: TokenId, secret: &[u8; SECRET_LEN]) ->
     // Of the final size from the start: growing would leave a copy behind that nobody wipes.
     let mut text = Zeroizing::new(String::with_capacity(TOKEN_LEN));
     text.push_str(kind.prefix());
-    URL_SAFE_NO_PAD.encode_string(&*body, &mut text);
+    URL_SAFE_NO_PAD.encode_string(body.as_slice(), &mut text);
     SecretToken::new(kind, id, text)
 }
 
@@ -185,15 +190,6 @@ fn checksum(kind: TokenKind, id: &[u8; ID_LEN], secret: &[u8; SECRET_LEN]) -> u3
     hasher.update(id);
     hasher.update(secret);
     hasher.finalize()
-}
-
-fn split(body: &[u8; BODY_LEN]) -> ([u8; ID_LEN], [u8; SECRET_LEN], [u8; CHECKSUM_LEN]) {
-    let (mut id, mut secret, mut checksum) = ([0; ID_LEN], [0; SECRET_LEN], [0; CHECKSUM_LEN]);
-    let parts = id.iter_mut().chain(&mut secret).chain(&mut checksum);
-    for (to, from) in parts.zip(body) {
-        *to = *from;
-    }
-    (id, secret, checksum)
 }
 
 pub(super) const ID_LEN: usize = 16;

@@ -93,9 +93,18 @@ impl<S: TokenStore> TokensBuilder<S> {
     ///
     /// [`InvalidConfig`] names the first lifetime that is zero, below the floor or above 10 years.
     pub fn build(self) -> Result<Tokens<S>, InvalidConfig> {
-        let Self { store, keys, clock, rng, limits } = self;
+        let Self {
+            store,
+            keys,
+            clock,
+            rng,
+            limits,
+        } = self;
         if limits.min_ttl.is_zero() || limits.min_ttl > FLOOR {
-            return Err(InvalidConfig::new("min_ttl", "above 0 and at most 1 minute"));
+            return Err(InvalidConfig::new(
+                "min_ttl",
+                "above 0 and at most 1 minute",
+            ));
         }
         let range = if limits.min_ttl == FLOOR {
             "between the floor of 1 minute and 10 years"
@@ -111,7 +120,13 @@ impl<S: TokenStore> TokensBuilder<S> {
                 return Err(InvalidConfig::new(field, range));
             }
         }
-        Ok(Tokens(Arc::new(Inner { store, keys, clock, rng, limits })))
+        Ok(Tokens(Arc::new(Inner {
+            store,
+            keys,
+            clock,
+            rng,
+            limits,
+        })))
     }
 }
 

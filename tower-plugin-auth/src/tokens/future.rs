@@ -22,7 +22,11 @@ pin_project! {
 
 impl<S: TokenStore> Verifying<S> {
     pub(super) fn new(tokens: Tokens<S>, presented: PresentedToken, lookup: S::Lookup) -> Self {
-        Self { tokens, presented, lookup }
+        Self {
+            tokens,
+            presented,
+            lookup,
+        }
     }
 }
 

@@ -70,7 +70,6 @@ struct Inner<S> {
 
 impl<S: TokenStore> Tokens<S> {
     /// Starts from a store and the keys its digests are made under; see [`TokensBuilder`] for the rest.
-    #[must_use]
     pub fn builder(store: S, keys: KeyRing) -> TokensBuilder<S> {
         TokensBuilder::new(store, keys)
     }
@@ -82,7 +81,13 @@ impl<S: TokenStore> Tokens<S> {
     /// [`IssueError`] if the lifetime asked for is out of range, there is no randomness, or the store
     /// is full or unavailable. Nothing is kept then, and no token leaves.
     pub async fn issue(&self, new: NewToken) -> Result<Issued, IssueError> {
-        let Inner { store, keys, clock, rng, limits } = &*self.0;
+        let Inner {
+            store,
+            keys,
+            clock,
+            rng,
+            limits,
+        } = &*self.0;
         let ttl = new.ttl.unwrap_or(limits.default_ttl(new.kind));
         if !limits.allows(ttl) {
             return Err(IssueError::InvalidTtl);
@@ -94,7 +99,11 @@ impl<S: TokenStore> Tokens<S> {
         let record = Record::new(&minted, principal, issued_at, expires_at);
         let principal = record.principal().clone();
         store.insert(record, issued_at).await?;
-        Ok(Issued { token: minted.into_token(), principal, expires_at })
+        Ok(Issued {
+            token: minted.into_token(),
+            principal,
+            expires_at,
+        })
     }
 
     /// Finds out whose token a caller has sent.
@@ -185,25 +194,36 @@ impl NewToken {
     pub fn runtime(name: &SelfId) -> Self {
         Self {
             kind: TokenKind::Runtime,
-            owner: Owner::Runtime { name: name.clone(), attributes: Vec::new() },
+            owner: Owner::Runtime {
+                name: name.clone(),
+                attributes: Vec::new(),
+            },
             ttl: None,
         }
     }
 
     /// A token for somebody known already.
     pub fn for_principal(kind: TokenKind, principal: Principal) -> Self {
-        Self { kind, owner: Owner::Principal(principal), ttl: None }
+        Self {
+            kind,
+            owner: Owner::Principal(principal),
+            ttl: None,
+        }
     }
 
     /// Tells whoever checks the token something about its owner.
     pub fn with_attribute(mut self, name: impl Into<Box<str>>, value: impl Into<Box<str>>) -> Self {
         self.owner = match self.owner {
-            Owner::Principal(principal) => {
-                Owner::Principal(principal.with_attribute(name, value))
-            }
-            Owner::Runtime { name: plugin, mut attributes } => {
+            Owner::Principal(principal) => Owner::Principal(principal.with_attribute(name, value)),
+            Owner::Runtime {
+                name: plugin,
+                mut attributes,
+            } => {
                 attributes.push((name.into(), value.into()));
-                Owner::Runtime { name: plugin, attributes }
+                Owner::Runtime {
+                    name: plugin,
+                    attributes,
+                }
             }
         };
         self
@@ -219,7 +239,10 @@ impl NewToken {
 #[derive(Clone, Debug)]
 enum Owner {
     Principal(Principal),
-    Runtime { name: SelfId, attributes: Vec<(Box<str>, Box<str>)> },
+    Runtime {
+        name: SelfId,
+        attributes: Vec<(Box<str>, Box<str>)>,
+    },
 }
 
 impl Owner {
@@ -229,9 +252,11 @@ impl Owner {
             Self::Runtime { name, attributes } => {
                 let principal = Principal::new("runtime", name.runtime_id(id))
                     .with_attribute("self_id", name.as_str());
-                attributes.into_iter().fold(principal, |principal, (name, value)| {
-                    principal.with_attribute(name, value)
-                })
+                attributes
+                    .into_iter()
+                    .fold(principal, |principal, (name, value)| {
+                        principal.with_attribute(name, value)
+                    })
             }
         }
     }
