@@ -15,13 +15,10 @@ use pin_project_lite::pin_project;
 /// use std::future::Ready;
 /// use tower_plugin_auth::Answer;
 ///
-/// # futures_lite_block_on(async {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
 /// let answer: Answer<u32, Ready<u32>> = Answer::Ready(7);
 /// assert_eq!(answer.await, 7);
-/// # });
-/// # fn futures_lite_block_on(future: impl Future<Output = ()>) {
-/// #     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-/// #     assert!(std::pin::pin!(future).poll(&mut context).is_ready());
 /// # }
 /// ```
 #[derive(Clone, Debug)]

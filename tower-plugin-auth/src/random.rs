@@ -2,7 +2,10 @@ use crate::token::{Rng, RngError};
 
 /// The operating system's source of randomness.
 #[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a unit that is written as a value"
+)]
 pub struct SystemRng;
 
 impl Rng for SystemRng {

@@ -240,4 +240,4 @@ impl Hasher for IdHasher {
 const SHARDS: usize = 64;
 
 #[cfg(test)]
-mod tests {}
+mod tests;

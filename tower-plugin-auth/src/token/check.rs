@@ -66,4 +66,4 @@ impl fmt::Display for InvalidReason {
 impl std::error::Error for InvalidReason {}
 
 #[cfg(test)]
-mod tests {}
+mod tests;

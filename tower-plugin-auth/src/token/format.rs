@@ -42,6 +42,15 @@ impl TokenKind {
         }
     }
 
+    /// The CRC-32 of the prefix, from which that of the whole token goes on.
+    const fn prefix_checksum(self) -> u32 {
+        match self {
+            Self::Grant => 0x4080_3182,
+            Self::OneTime => 0x8859_BB8A,
+            Self::Runtime => 0x7735_D796,
+        }
+    }
+
     fn from_prefix(prefix: &[u8; PREFIX_LEN]) -> Option<Self> {
         match prefix {
             b"tpg_" => Some(Self::Grant),
@@ -100,13 +109,10 @@ impl PresentedToken {
                 DecodeError::InvalidByte(..) | DecodeError::InvalidLastSymbol(..),
             )) => return Err(MalformedToken::Alphabet),
         }
-        let Some((id, rest)) = body.split_first_chunk::<ID_LEN>() else {
+        let Some((covered, id, secret, sent)) = take_apart(&body) else {
             return Err(MalformedToken::Length);
         };
-        let Some((secret, sent)) = rest.split_first_chunk::<SECRET_LEN>() else {
-            return Err(MalformedToken::Length);
-        };
-        if sent != checksum(kind, id, secret).to_be_bytes() {
+        if *sent != checksum(kind, covered).to_be_bytes() {
             return Err(MalformedToken::Checksum);
         }
         Ok(Self {
@@ -171,11 +177,12 @@ impl std::error::Error for MalformedToken {}
 
 /// Writes the text of a token.
 pub(super) fn encode(kind: TokenKind, id: TokenId, secret: &[u8; SECRET_LEN]) -> SecretToken {
-    let checksum = checksum(kind, id.as_bytes(), secret).to_be_bytes();
     let mut body = Zeroizing::new([0; BODY_LEN]);
-    let source = id.as_bytes().iter().chain(secret).chain(&checksum);
-    for (to, from) in body.iter_mut().zip(source) {
+    for (to, from) in body.iter_mut().zip(id.as_bytes().iter().chain(secret)) {
         *to = *from;
+    }
+    if let Some((covered, sum)) = body.split_last_chunk_mut() {
+        *sum = checksum(kind, covered).to_be_bytes();
     }
     // Of the final size from the start: growing would leave a copy behind that nobody wipes.
     let mut text = Zeroizing::new(String::with_capacity(TOKEN_LEN));
@@ -184,11 +191,22 @@ pub(super) fn encode(kind: TokenKind, id: TokenId, secret: &[u8; SECRET_LEN]) ->
     SecretToken::new(kind, id, text)
 }
 
-fn checksum(kind: TokenKind, id: &[u8; ID_LEN], secret: &[u8; SECRET_LEN]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(kind.prefix().as_bytes());
-    hasher.update(id);
-    hasher.update(secret);
+/// What the checksum covers, the id, the secret, and the checksum.
+#[expect(
+    clippy::type_complexity,
+    reason = "four parts are read best as four parts"
+)]
+fn take_apart(
+    body: &[u8; BODY_LEN],
+) -> Option<(&[u8], &[u8; ID_LEN], &[u8; SECRET_LEN], &[u8; CHECKSUM_LEN])> {
+    let (covered, checksum) = body.split_last_chunk()?;
+    let (id, secret) = covered.split_first_chunk()?;
+    Some((covered, id, secret.try_into().ok()?, checksum))
+}
+
+fn checksum(kind: TokenKind, covered: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new_with_initial(kind.prefix_checksum());
+    hasher.update(covered);
     hasher.finalize()
 }
 
@@ -200,4 +218,4 @@ const BODY_LEN: usize = ID_LEN + SECRET_LEN + CHECKSUM_LEN;
 const TEXT_LEN: usize = (BODY_LEN * 8).div_ceil(6);
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -261,4 +261,4 @@ impl std::error::Error for InvalidKeyRing {}
 const NO_VERIFIER: Verifier = Verifier([0; 32]);
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -16,11 +16,13 @@ use super::{
 ///
 /// [`RngError`] if there is no randomness to be had; nothing was made then.
 pub fn mint(kind: TokenKind, keys: &KeyRing, rng: &impl Rng) -> Result<Minted, RngError> {
-    let mut id = [0; ID_LEN];
-    rng.fill(&mut id)?;
+    let mut random = Zeroizing::new([0; ID_LEN + SECRET_LEN]);
+    rng.fill(&mut *random)?;
+    let (mut id, mut secret) = ([0; ID_LEN], Zeroizing::new([0; SECRET_LEN]));
+    for (to, from) in id.iter_mut().chain(&mut *secret).zip(&*random) {
+        *to = *from;
+    }
     let id = TokenId::from_bytes(id);
-    let mut secret = Zeroizing::new([0; SECRET_LEN]);
-    rng.fill(&mut *secret)?;
     let (key_version, verifier) = keys.digest(kind, &id, &secret);
     Ok(Minted {
         token: format::encode(kind, id, &secret),

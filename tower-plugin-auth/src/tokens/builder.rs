@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tower_plugin_core::{Clock, SystemClock};
 
-use super::{Inner, Limits, Tokens};
+use super::{Inner, Tokens, limits::Limits};
 use crate::{
     config::InvalidConfig,
     random::SystemRng,

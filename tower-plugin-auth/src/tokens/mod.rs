@@ -1,29 +1,29 @@
 //! Issues, verifies and revokes tokens over a store.
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use tower_plugin_core::{Clock, Principal};
 
+use self::limits::Limits;
 use crate::{
     answer::Answer,
     store::{Found, StoreError, TokenStore},
     token::{
-        InvalidReason, KeyRing, PresentedToken, Record, Rng, SecretToken, SelfId, TokenId,
-        TokenKind, check, mint,
+        InvalidReason, KeyRing, PresentedToken, Record, Rng, SecretToken, TokenId, TokenKind,
+        check, mint,
     },
 };
 
 mod builder;
 mod error;
 mod future;
+mod limits;
+mod new_token;
 
 pub use builder::TokensBuilder;
 pub use error::{IssueError, VerifyError};
 pub use future::Verifying;
+pub use new_token::NewToken;
 
 /// Issues, verifies and revokes tokens over one [store](TokenStore).
 ///
@@ -35,7 +35,8 @@ pub use future::Verifying;
 ///     token::{KeyRing, TokenKind},
 /// };
 ///
-/// # futures_lite_block_on(async {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let keys = KeyRing::random(&SystemRng)?;
 /// let tokens = Tokens::builder(MemoryStore::new(1000)?, keys).build()?;
 ///
@@ -48,14 +49,7 @@ pub use future::Verifying;
 ///
 /// assert!(tokens.revoke(&issued.token().id()).await?);
 /// assert!(tokens.verify(TokenKind::Runtime, text).await.is_err());
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// # }).unwrap();
-/// # fn futures_lite_block_on<T>(future: impl Future<Output = T>) -> T {
-/// #     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-/// #     match std::pin::pin!(future).poll(&mut context) {
-/// #         std::task::Poll::Ready(value) => value,
-/// #         std::task::Poll::Pending => unreachable!("the memory store answers at once"),
-/// #     }
+/// # Ok(())
 /// # }
 /// ```
 pub struct Tokens<S>(Arc<Inner<S>>);
@@ -88,14 +82,14 @@ impl<S: TokenStore> Tokens<S> {
             rng,
             limits,
         } = &*self.0;
-        let ttl = new.ttl.unwrap_or(limits.default_ttl(new.kind));
+        let ttl = new.ttl().unwrap_or(limits.default_ttl(new.kind()));
         if !limits.allows(ttl) {
             return Err(IssueError::InvalidTtl);
         }
         let issued_at = clock.wall();
         let expires_at = issued_at.checked_add(ttl).ok_or(IssueError::InvalidTtl)?;
-        let minted = mint(new.kind, keys, rng).map_err(IssueError::Rng)?;
-        let principal = new.owner.principal(minted.token().id());
+        let minted = mint(new.kind(), keys, rng).map_err(IssueError::Rng)?;
+        let principal = new.into_principal(minted.token().id());
         let record = Record::new(&minted, principal, issued_at, expires_at);
         let principal = record.principal().clone();
         store.insert(record, issued_at).await?;
@@ -177,91 +171,6 @@ impl<S: fmt::Debug> fmt::Debug for Tokens<S> {
     }
 }
 
-/// A token to be issued: what for, to whom, for how long.
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct NewToken {
-    kind: TokenKind,
-    owner: Owner,
-    ttl: Option<Duration>,
-}
-
-impl NewToken {
-    /// A runtime token for a new run of the plugin that calls itself `name`.
-    ///
-    /// Its principal has the kind `runtime`, a fresh [runtime id](SelfId::runtime_id) as subject and
-    /// the name as attribute `self_id`.
-    pub fn runtime(name: &SelfId) -> Self {
-        Self {
-            kind: TokenKind::Runtime,
-            owner: Owner::Runtime {
-                name: name.clone(),
-                attributes: Vec::new(),
-            },
-            ttl: None,
-        }
-    }
-
-    /// A token for somebody known already.
-    pub fn for_principal(kind: TokenKind, principal: Principal) -> Self {
-        Self {
-            kind,
-            owner: Owner::Principal(principal),
-            ttl: None,
-        }
-    }
-
-    /// Tells whoever checks the token something about its owner.
-    pub fn with_attribute(mut self, name: impl Into<Box<str>>, value: impl Into<Box<str>>) -> Self {
-        self.owner = match self.owner {
-            Owner::Principal(principal) => Owner::Principal(principal.with_attribute(name, value)),
-            Owner::Runtime {
-                name: plugin,
-                mut attributes,
-            } => {
-                attributes.push((name.into(), value.into()));
-                Owner::Runtime {
-                    name: plugin,
-                    attributes,
-                }
-            }
-        };
-        self
-    }
-
-    /// How long it is to live, instead of the default for its kind.
-    pub fn with_ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = Some(ttl);
-        self
-    }
-}
-
-#[derive(Clone, Debug)]
-enum Owner {
-    Principal(Principal),
-    Runtime {
-        name: SelfId,
-        attributes: Vec<(Box<str>, Box<str>)>,
-    },
-}
-
-impl Owner {
-    fn principal(self, id: TokenId) -> Principal {
-        match self {
-            Self::Principal(principal) => principal,
-            Self::Runtime { name, attributes } => {
-                let principal = Principal::new("runtime", name.runtime_id(id))
-                    .with_attribute("self_id", name.as_str());
-                attributes
-                    .into_iter()
-                    .fold(principal, |principal, (name, value)| {
-                        principal.with_attribute(name, value)
-                    })
-            }
-        }
-    }
-}
-
 /// A token just issued.
 #[derive(Debug)]
 pub struct Issued {
@@ -316,31 +225,5 @@ impl Verified {
     }
 }
 
-/// How long tokens may live.
-#[derive(Clone, Copy, Debug)]
-struct Limits {
-    min_ttl: Duration,
-    runtime_ttl: Duration,
-    grant_ttl: Duration,
-    one_time_ttl: Duration,
-}
-
-impl Limits {
-    fn default_ttl(&self, kind: TokenKind) -> Duration {
-        match kind {
-            TokenKind::Grant => self.grant_ttl,
-            TokenKind::OneTime => self.one_time_ttl,
-            TokenKind::Runtime => self.runtime_ttl,
-        }
-    }
-
-    fn allows(&self, ttl: Duration) -> bool {
-        (self.min_ttl..=MAX_TTL).contains(&ttl)
-    }
-}
-
-/// Ten years: what is meant to last longer was not meant to expire.
-const MAX_TTL: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
-
 #[cfg(test)]
-mod tests {}
+mod tests;
