@@ -394,8 +394,7 @@ async fn the_handler_s_own_401_is_left_as_it_is() {
     let tokens = memory_tokens(&ManualClock::new());
     let right = bearer(&issue(&tokens).await);
     let handler = service_fn(async |_: Request<Body>| {
-        let response = Response::builder().status(401).body(Body::from("mine"));
-        response
+        Response::builder().status(401).body(Body::from("mine"))
     });
     let response = layer(&tokens)
         .layer(handler)
