@@ -1,1 +1,136 @@
-//! Under construction.
+//! Opaque bearer tokens, and Tower layers that let in only who holds one.
+//!
+//! [`Tokens`] issues, verifies and revokes them over a [store](TokenStore). [`AuthLayer`] finds out who
+//! is calling and tells the inner service by a [`Principal`]; [`RequireLayer`] decides what a principal
+//! may do. What a caller gets:
+//!
+//! 1. Exactly one `Authorization: Bearer` with a live runtime token, and no `X-Plugin-Runtime-ID` or a
+//!    matching one: let through, once, with the principal in the request's extensions.
+//! 2. No credential, or one of another scheme: **401** with a bare `WWW-Authenticate: Bearer`
+//!    challenge (RFC 6750, section 3.1).
+//! 3. A token that is malformed, unknown, revoked, expired, of another kind or of another runtime id:
+//!    **401** with `error="invalid_token"` and one text for all. The exact [reason](token::InvalidReason)
+//!    is left in the extensions of the response.
+//! 4. Several `Authorization` or several `X-Plugin-Runtime-ID` values: **400** with
+//!    `error="invalid_request"`.
+//! 5. A store that cannot answer: **503** with `Retry-After` and without a challenge. Unknown is not
+//!    denied, and down is not unauthorised.
+//! 6. A principal that a [`RequireLayer`] does not permit: **403** with `error="insufficient_scope"`;
+//!    no principal at all: 401 as in 2.
+//!
+//! gRPC, gRPC-Web and Connect callers are told the same in their own protocols. Errors of the inner
+//! service pass untouched; a refusal is a response.
+//!
+//! # Example
+//!
+//! ```
+//! use http::{Request, Response, StatusCode, header::AUTHORIZATION};
+//! use tower::{Layer, ServiceExt, service_fn};
+//! use tower_plugin_auth::{
+//!     AuthLayer, BearerAuthenticator, MemoryStore, NewToken, Principal, RequireLayer, SystemRng,
+//!     Tokens, token::KeyRing,
+//! };
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let tokens = Tokens::builder(MemoryStore::new(10_000)?, KeyRing::random(&SystemRng)?).build()?;
+//!
+//! let hello = service_fn(async |request: Request<String>| {
+//!     let caller = request.extensions().get::<Principal>().map(|p| p.subject().to_owned());
+//!     Ok::<_, std::convert::Infallible>(Response::new(caller.unwrap_or_default()))
+//! });
+//! let service = AuthLayer::new(BearerAuthenticator::new(tokens.clone()))
+//!     .layer(RequireLayer::when(|caller, _| caller.kind() == "runtime").layer(hello));
+//!
+//! let issued = tokens.issue(NewToken::runtime(&"Cache Plugin".parse()?)).await?;
+//! let request = Request::builder()
+//!     .header(AUTHORIZATION, issued.token().header_value())
+//!     .body(String::new())?;
+//! assert_eq!(service.clone().oneshot(request).await?.status(), StatusCode::OK);
+//!
+//! let anonymous = service.oneshot(Request::new(String::new())).await?;
+//! assert_eq!(anonymous.status(), StatusCode::UNAUTHORIZED);
+//! assert_eq!(anonymous.headers()["www-authenticate"], "Bearer realm=\"plugins\"");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where it goes in a stack
+//!
+//! Outside of it: whatever secures the transport, request ids, limits and a rate limit by client
+//! address, so that guessing is bounded before a store is asked. Inside of it: a rate limit by
+//! principal, [`RequireLayer`], validation of payloads, the handler. Put [`AuthLayer`] in front of
+//! *every* route: a route added outside of it is open, unless a [`RequireLayer`] further in refuses it.
+//!
+//! # Deployment caveats
+//!
+//! * A bearer token is as good as the channel it travels on: use TLS.
+//! * [`MemoryStore`] knows the tokens of its own process, and forgets them with it.
+//! * [`KeyRing`](token::KeyRing) keys belong in a secret store, apart from the records. Keep an old key
+//!   as verify-only until the last token issued under it has expired.
+//! * Lifetimes are compared with the wall clock: keep it synchronised. A token is valid strictly before
+//!   the instant at which it expires, without leeway.
+//!
+//! # Failure modes
+//!
+//! Everything fails closed. No randomness, a full store or one that is down: no token is issued and
+//! nothing is kept. A store that cannot look up a token: 503. A key that was dropped from the ring: its
+//! tokens are invalid. Nothing a caller sends can panic a layer, and no secret is stored, logged or
+//! echoed: stores keep HMAC-SHA256 digests, `Debug` redacts, secrets are wiped when dropped.
+//!
+//! # Features
+//!
+//! None yet; the default build keeps tokens in memory.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+// The public API is documented and free to grow.
+#![warn(
+    missing_docs,
+    clippy::exhaustive_enums,
+    clippy::exhaustive_structs,
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use
+)]
+// A request must not be able to panic the server.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
+
+pub mod authenticate;
+pub mod authorize;
+pub mod store;
+pub mod token;
+
+mod answer;
+mod config;
+mod header;
+mod random;
+mod refusal;
+mod tokens;
+
+pub use answer::{Answer, AnswerFuture};
+pub use authenticate::{AuthError, AuthLayer, Authenticator, BearerAuthenticator};
+pub use authorize::RequireLayer;
+pub use config::InvalidConfig;
+pub use random::SystemRng;
+pub use refusal::Realm;
+pub use store::{InsertError, MemoryStore, StoreError, TokenStore};
+pub use tokens::{
+    IssueError, Issued, NewToken, Tokens, TokensBuilder, Verified, VerifyError, Verifying,
+};
+
+pub use tower_plugin_core::{
+    Clock, Code, ManualClock, Principal, Rejection, ResponseBody, SystemClock,
+};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,146 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response, request::Parts};
+use pin_project_lite::pin_project;
+use tower_plugin_core::{Principal, ResponseBody};
+use tower_service::Service;
+
+use super::AuthError;
+use crate::refusal::Refusals;
+
+pin_project! {
+    /// The response of [`Auth`](super::Auth): a refusal, or what the inner service answers.
+    pub struct ResponseFuture<S, D, ReqBody, ResBody>
+    where
+        S: Service<Request<ReqBody>>,
+    {
+        #[pin]
+        state: State<S::Future, D, Held<S, ReqBody>, ResBody>,
+    }
+}
+
+impl<S, D, ReqBody, ResBody> ResponseFuture<S, D, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>>,
+{
+    pub(super) fn authenticating(decision: D, held: Held<S, ReqBody>) -> Self {
+        Self {
+            state: State::Authenticating {
+                decision,
+                held: Some(held),
+            },
+        }
+    }
+
+    pub(super) fn calling(future: S::Future) -> Self {
+        Self {
+            state: State::Calling { future },
+        }
+    }
+
+    pub(super) fn rejected(response: Response<ResponseBody<ResBody>>) -> Self {
+        Self {
+            state: State::Rejected {
+                response: Some(response),
+            },
+        }
+    }
+}
+
+impl<S, D, ReqBody, ResBody> Future for ResponseFuture<S, D, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    D: Future<Output = Result<Principal, AuthError>>,
+{
+    type Output = Result<Response<ResponseBody<ResBody>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let next = match state.as_mut().project() {
+                StateProj::Authenticating { decision, held } => {
+                    let decision = ready!(decision.poll(cx));
+                    let Some(held) = held.take() else {
+                        return Poll::Pending;
+                    };
+                    match decision {
+                        Ok(principal) => State::Calling {
+                            future: held.call(principal),
+                        },
+                        Err(error) => State::Rejected {
+                            response: Some(held.refuse(&error)),
+                        },
+                    }
+                }
+                StateProj::Calling { future } => {
+                    return future
+                        .poll(cx)
+                        .map_ok(|response| response.map(ResponseBody::inner));
+                }
+                StateProj::Rejected { response } => {
+                    return match response.take() {
+                        Some(response) => Poll::Ready(Ok(response)),
+                        // A future polled after it has finished may do anything but panic here.
+                        None => Poll::Pending,
+                    };
+                }
+            };
+            state.set(next);
+        }
+    }
+}
+
+impl<S, D, ReqBody, ResBody> fmt::Debug for ResponseFuture<S, D, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F, D, H, B> {
+        Authenticating { #[pin] decision: D, held: Option<H> },
+        Calling { #[pin] future: F },
+        Rejected { response: Option<Response<ResponseBody<B>>> },
+    }
+}
+
+/// A request on hold, and the service that was ready for it.
+pub(super) struct Held<S, B> {
+    ready: S,
+    parts: Parts,
+    body: B,
+    refusals: Refusals,
+}
+
+impl<S, B> Held<S, B> {
+    pub(super) fn new(ready: S, parts: Parts, body: B, refusals: Refusals) -> Self {
+        Self {
+            ready,
+            parts,
+            body,
+            refusals,
+        }
+    }
+
+    fn call(mut self, principal: Principal) -> S::Future
+    where
+        S: Service<Request<B>>,
+    {
+        self.parts.extensions.insert(principal);
+        self.ready.call(Request::from_parts(self.parts, self.body))
+    }
+
+    fn refuse<ResBody>(self, error: &AuthError) -> Response<ResponseBody<ResBody>> {
+        tracing::debug!(?error, "request not authenticated");
+        self.refusals.unauthenticated(error, &self.parts.headers)
+    }
+}

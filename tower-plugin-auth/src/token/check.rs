@@ -1,0 +1,69 @@
+//! Engine: the verdict on one presented token.
+
+use std::{fmt, time::SystemTime};
+
+use super::{KeyRing, MalformedToken, PresentedToken, Record};
+
+/// Decides whether a presented token is the one a record describes, and still valid at `now`.
+///
+/// `record` is what the store knows under the token's id, if anything. A token nobody knows costs the
+/// same digest and comparison as one with the wrong secret, and expiry is looked at last, so that only
+/// the holder of the secret can learn of it.
+///
+/// # Errors
+///
+/// [`InvalidReason`], for logs and audit: a caller should be told of no difference between them.
+pub fn check(
+    keys: &KeyRing,
+    presented: &PresentedToken,
+    record: Option<&Record>,
+    now: SystemTime,
+) -> Result<(), InvalidReason> {
+    // A store that answers with another token's record must not let anyone in.
+    let record =
+        record.filter(|record| record.id() == presented.id() && record.kind() == presented.kind());
+    let expected = record.map(|record| (record.key_version(), record.verifier()));
+    let genuine = keys.verify(presented, expected);
+    match record {
+        None => Err(InvalidReason::Unknown),
+        Some(_) if !genuine => Err(InvalidReason::Mismatch),
+        Some(record) if !record.is_live(now) => Err(InvalidReason::Expired),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Why a token is not accepted. For logs and audit, never for the caller.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum InvalidReason {
+    /// It was valid once.
+    Expired,
+    /// It is not a token at all.
+    Malformed(MalformedToken),
+    /// The id is known, the secret is not the one issued with it.
+    Mismatch,
+    /// It belongs to somebody other than the caller says it is.
+    OtherSubject,
+    /// No record: never issued, revoked, or expired long ago.
+    Unknown,
+    /// A token of another [kind](super::TokenKind) than is asked for here.
+    WrongKind,
+}
+
+impl fmt::Display for InvalidReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Expired => "token has expired",
+            Self::Malformed(malformed) => return malformed.fmt(f),
+            Self::Mismatch => "token has a wrong secret",
+            Self::OtherSubject => "token belongs to another subject",
+            Self::Unknown => "token is unknown",
+            Self::WrongKind => "token is of another kind",
+        })
+    }
+}
+
+impl std::error::Error for InvalidReason {}
+
+#[cfg(test)]
+mod tests;

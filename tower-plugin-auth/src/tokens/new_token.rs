@@ -1,0 +1,102 @@
+use std::time::Duration;
+
+use tower_plugin_core::Principal;
+
+use crate::token::{SelfId, TokenId, TokenKind};
+
+/// A token to be issued: what for, to whom, for how long.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct NewToken {
+    kind: TokenKind,
+    owner: Owner,
+    ttl: Option<Duration>,
+}
+
+impl NewToken {
+    /// A runtime token for a new run of the plugin that calls itself `name`.
+    ///
+    /// Its principal has the kind `runtime`, a fresh [runtime id](SelfId::runtime_id) as subject and
+    /// the name as attribute `self_id`.
+    pub fn runtime(name: &SelfId) -> Self {
+        Self {
+            kind: TokenKind::Runtime,
+            owner: Owner::Runtime {
+                name: name.clone(),
+                attributes: Vec::new(),
+            },
+            ttl: None,
+        }
+    }
+
+    /// A token for somebody known already.
+    pub fn for_principal(kind: TokenKind, principal: Principal) -> Self {
+        Self {
+            kind,
+            owner: Owner::Principal(principal),
+            ttl: None,
+        }
+    }
+
+    /// Tells whoever checks the token something about its owner.
+    pub fn with_attribute(mut self, name: impl Into<Box<str>>, value: impl Into<Box<str>>) -> Self {
+        self.owner = match self.owner {
+            Owner::Principal(principal) => Owner::Principal(principal.with_attribute(name, value)),
+            Owner::Runtime {
+                name: plugin,
+                mut attributes,
+            } => {
+                attributes.push((name.into(), value.into()));
+                Owner::Runtime {
+                    name: plugin,
+                    attributes,
+                }
+            }
+        };
+        self
+    }
+
+    /// How long it is to live, instead of the default for its kind.
+    pub fn with_ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    pub(super) fn kind(&self) -> TokenKind {
+        self.kind
+    }
+
+    pub(super) fn ttl(&self) -> Option<Duration> {
+        self.ttl
+    }
+
+    pub(super) fn into_principal(self, id: TokenId) -> Principal {
+        self.owner.principal(id)
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Owner {
+    Principal(Principal),
+    Runtime {
+        name: SelfId,
+        attributes: Vec<(Box<str>, Box<str>)>,
+    },
+}
+
+impl Owner {
+    fn principal(self, id: TokenId) -> Principal {
+        match self {
+            Self::Principal(principal) => principal,
+            Self::Runtime { name, attributes } => {
+                let principal = Principal::new("runtime", name.runtime_id(id))
+                    .with_attribute("self_id", name.as_str());
+                attributes
+                    .into_iter()
+                    .fold(principal, |principal, (name, value)| {
+                        principal.with_attribute(name, value)
+                    })
+            }
+        }
+    }
+}

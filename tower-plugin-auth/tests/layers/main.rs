@@ -1,0 +1,5 @@
+//! The layers from the outside.
+
+mod authenticate;
+mod authorize;
+mod support;
