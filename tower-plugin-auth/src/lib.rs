@@ -109,14 +109,12 @@ pub mod authorize;
 pub mod store;
 pub mod token;
 
-mod answer;
 mod config;
 mod header;
 mod random;
 mod refusal;
 mod tokens;
 
-pub use answer::{Answer, AnswerFuture};
 pub use authenticate::{AuthError, AuthLayer, Authenticator, BearerAuthenticator};
 pub use authorize::RequireLayer;
 pub use config::InvalidConfig;
@@ -128,7 +126,7 @@ pub use tokens::{
 };
 
 pub use tower_plugin_core::{
-    Clock, Code, ManualClock, Principal, Rejection, ResponseBody, SystemClock,
+    Answer, AnswerFuture, Clock, Code, ManualClock, Principal, Rejection, ResponseBody, SystemClock,
 };
 
 #[cfg(doctest)]

@@ -9,7 +9,8 @@
 //! 3. [`ResponseBody`] is the inner service's body or a small full one.
 //! 4. [`Principal`] is who was authenticated; one layer inserts it, others key on it.
 //! 5. [`ClientIp`] is where the request came from, spoof-proof by default.
-//! 6. [`Clock`] is the only reader of time, with a [`ManualClock`] for tests.
+//! 6. [`Answer`] is a value that is there, or a future of it.
+//! 7. [`Clock`] is the only reader of time, with a [`ManualClock`] for tests.
 //!
 //! ```
 //! use http::{HeaderMap, header::RETRY_AFTER};
@@ -62,6 +63,7 @@
     )
 )]
 
+mod answer;
 mod body;
 mod client_ip;
 mod clock;
@@ -70,6 +72,7 @@ mod principal;
 mod protocol;
 mod rejection;
 
+pub use answer::{Answer, AnswerFuture};
 pub use body::ResponseBody;
 pub use client_ip::{ClientIp, ForwardedHeader, InvalidClientIp, PeerAddr};
 pub use clock::{Clock, ManualClock, SystemClock};

@@ -98,13 +98,13 @@ mod quota;
 
 pub use decision::{Decision, Verdict};
 pub use limit::{OnMissingKey, RateLimit, RateLimitHeaders, RateLimitLayer, ResponseFuture};
-pub use limiter::{Answer, Limiter, Unavailable};
+pub use limiter::{Limiter, Unavailable};
 pub use memory::{InvalidCapacity, KeyHasher, MemoryLimiter, OnFull, Stats, Table};
 pub use policy::{Cost, InvalidPolicy, Policy};
 pub use quota::{InvalidQuota, InvalidQuotaKind, Quota};
 
 pub use tower_plugin_core::{
-    self as core, ClientIp, Clock, ManualClock, Rejection, ResponseBody, SystemClock,
+    self as core, Answer, ClientIp, Clock, ManualClock, Rejection, ResponseBody, SystemClock,
 };
 
 #[cfg(doctest)]

@@ -1,5 +1,7 @@
 use std::{fmt, hash::Hasher, time::Duration};
 
+use tower_plugin_core::Answer;
+
 use crate::{Cost, Decision, Policy};
 
 /// Decides, and remembers what was spent.
@@ -16,17 +18,12 @@ pub trait Limiter {
     fn hasher(&self, policy: &Policy) -> Self::Hasher;
 
     /// Decides whether the key may spend `cost` now, and debits it if so.
-    fn check(&self, policy: &Policy, key: Self::Hasher, cost: Cost) -> Answer<Self::Future>;
-}
-
-/// A decision, or the way to one.
-#[derive(Debug)]
-#[expect(clippy::exhaustive_enums, reason = "an answer is there or it is not")]
-pub enum Answer<F> {
-    /// It is known.
-    Ready(Decision),
-    /// It has to be waited for.
-    Pending(F),
+    fn check(
+        &self,
+        policy: &Policy,
+        key: Self::Hasher,
+        cost: Cost,
+    ) -> Answer<Result<Decision, Unavailable>, Self::Future>;
 }
 
 /// A limiter that could not decide: neither a yes nor a no.

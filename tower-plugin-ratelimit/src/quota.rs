@@ -2,6 +2,10 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use crate::gcra::Gcra;
 
+mod error;
+
+pub use error::{InvalidQuota, InvalidQuotaKind};
+
 /// How much is allowed: `count` per `period`, of which `burst` may come at once.
 ///
 /// Every window of length W, however placed, sees at most `burst + count * W / period`. So "10 per
@@ -184,58 +188,6 @@ impl fmt::Display for Quota {
         Ok(())
     }
 }
-
-/// A quota that cannot be: it would admit nothing, or its arithmetic would overflow.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct InvalidQuota {
-    kind: InvalidQuotaKind,
-}
-
-/// What is wrong with a quota.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum InvalidQuotaKind {
-    /// The burst is 0 or takes more than 146 years to come back.
-    Burst,
-    /// The count is 0.
-    Count,
-    /// The period is not in 1 ms to 366 days.
-    Period,
-    /// The rate is above 10^9 per second.
-    Rate,
-    /// The text is not `COUNT/PERIOD[:BURST]`.
-    Syntax,
-}
-
-impl InvalidQuota {
-    const fn new(kind: InvalidQuotaKind) -> Self {
-        Self { kind }
-    }
-
-    /// What is wrong.
-    #[must_use]
-    pub const fn kind(self) -> InvalidQuotaKind {
-        self.kind
-    }
-}
-
-impl fmt::Display for InvalidQuota {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.kind {
-            InvalidQuotaKind::Burst => {
-                "quota: burst must be at least 1 and come back within 146 years"
-            }
-            InvalidQuotaKind::Count => "quota: count must be in 1 to 4294967295",
-            InvalidQuotaKind::Period => "quota: period must be in 1 ms to 366 days",
-            InvalidQuotaKind::Rate => "quota: rate must be at most 1000000000 per second",
-            InvalidQuotaKind::Syntax => {
-                "quota: expected COUNT/PERIOD[:BURST] with a period in ns, us, ms, s, m, h or d, e.g. 10/s:20"
-            }
-        })
-    }
-}
-
-impl std::error::Error for InvalidQuota {}
 
 /// Digits only: `u32::from_str` alone would also take a sign.
 fn number(text: &str) -> Option<u32> {

@@ -11,7 +11,7 @@ use tower_plugin_core::Principal;
 
 use super::{AuthError, Authenticator};
 use crate::{
-    answer::Answer,
+    Answer,
     store::TokenStore,
     token::{InvalidReason, MalformedToken, TokenKind},
     tokens::{Tokens, Verified, VerifyError, Verifying},

@@ -7,7 +7,7 @@ use http::request::Parts;
 use tower_plugin_core::Principal;
 
 use super::{AuthError, Authenticator};
-use crate::answer::Answer;
+use crate::Answer;
 
 /// Authenticates with a closure that answers at once.
 ///

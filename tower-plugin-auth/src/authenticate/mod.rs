@@ -9,7 +9,7 @@ use http::{
 };
 use tower_plugin_core::Principal;
 
-use crate::answer::Answer;
+use crate::Answer;
 
 mod bearer;
 mod error;

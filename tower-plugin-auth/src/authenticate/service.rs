@@ -8,7 +8,7 @@ use tower_plugin_core::ResponseBody;
 use tower_service::Service;
 
 use super::{Authenticator, ResponseFuture, future::Held};
-use crate::{answer::Answer, refusal::Refusals};
+use crate::{Answer, refusal::Refusals};
 
 /// The service made by [`AuthLayer`](super::AuthLayer).
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ use parking_lot::RwLock;
 
 use super::{Found, InsertError, StoreError, TokenStore};
 use crate::{
-    answer::Answer,
+    Answer,
     config::InvalidConfig,
     token::{Record, TokenId},
 };

@@ -3,7 +3,7 @@
 use std::{future::Future, sync::Arc, time::SystemTime};
 
 use crate::{
-    answer::Answer,
+    Answer,
     token::{Record, TokenId},
 };
 

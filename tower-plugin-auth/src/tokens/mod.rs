@@ -6,7 +6,7 @@ use tower_plugin_core::{Clock, Principal};
 
 use self::limits::Limits;
 use crate::{
-    answer::Answer,
+    Answer,
     store::{Found, StoreError, TokenStore},
     token::{
         InvalidReason, KeyRing, PresentedToken, Record, Rng, SecretToken, TokenId, TokenKind,

@@ -4,10 +4,10 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue, request::Parts};
-use tower_plugin_core::{Code, Rejection};
+use tower_plugin_core::{Answer, Code, Rejection};
 
 use super::headers::{self, RateLimitHeaders};
-use crate::{Answer, Cost, Decision, Limiter, Policy, Unavailable, Verdict, key::MissingKey};
+use crate::{Cost, Decision, Limiter, Policy, Unavailable, Verdict, key::MissingKey};
 
 /// What to do with a request that lacks what its quota is keyed by.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -68,8 +68,9 @@ impl Settings {
         }
         match limiter.check(&self.policy, hasher, Cost::ONE) {
             Answer::Pending(decision) => Plan::Ask(decision),
-            Answer::Ready(decision) if decision.is_allowed() => Plan::Admit(Some(decision)),
-            Answer::Ready(decision) => Plan::Refuse(self.refusal(&decision)),
+            Answer::Ready(Ok(decision)) if decision.is_allowed() => Plan::Admit(Some(decision)),
+            Answer::Ready(Ok(decision)) => Plan::Refuse(self.refusal(&decision)),
+            Answer::Ready(Err(unavailable)) => Plan::Refuse(self.unavailable(unavailable)),
         }
     }
 

@@ -6,10 +6,10 @@ use std::{
 };
 
 use foldhash::{SharedSeed, quality::FoldHasher};
-use tower_plugin_core::{Clock, SystemClock};
+use tower_plugin_core::{Answer, Clock, SystemClock};
 
 use super::{OnFull, Table};
-use crate::{Answer, Cost, Decision, Limiter, Policy, Unavailable};
+use crate::{Cost, Decision, Limiter, Policy, Unavailable};
 
 /// A limiter in this process' memory, of a size that is fixed when it is built.
 ///
@@ -127,8 +127,13 @@ impl<C: Clock> Limiter for MemoryLimiter<C> {
     }
 
     #[inline]
-    fn check(&self, policy: &Policy, key: KeyHasher, cost: Cost) -> Answer<Self::Future> {
-        Answer::Ready(self.decide(policy, &key, cost))
+    fn check(
+        &self,
+        policy: &Policy,
+        key: KeyHasher,
+        cost: Cost,
+    ) -> Answer<Result<Decision, Unavailable>, Self::Future> {
+        Answer::Ready(Ok(self.decide(policy, &key, cost)))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Rate limiting in one process.
 
+mod bucket;
 mod limiter;
 mod table;
 

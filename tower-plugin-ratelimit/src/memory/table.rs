@@ -14,12 +14,11 @@
 //! can aim, because the hash is keyed.
 
 use std::{
-    hint,
-    ops::Deref,
-    sync::atomic::{AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release},
-    thread,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
+
+use super::bucket::{Bucket, SLOTS};
 
 use crate::{Decision, Policy, Quota, decision::Verdict, gcra};
 
@@ -64,7 +63,7 @@ impl Table {
         let fingerprint = hash as u32;
         match policy.quotas() {
             &[quota] => {
-                let mut place = bucket.place(fingerprint, 0);
+                let mut place = Place::of(&bucket, fingerprint, 0);
                 let decision = self.decide_place(&bucket, &mut place, quota, 0, now, cost);
                 self.settle(&bucket, &place, &decision);
                 decision
@@ -78,7 +77,7 @@ impl Table {
 
                 let mut own = 0;
                 for (index, place) in places.iter_mut().enumerate() {
-                    *place = bucket.place(fingerprint, index);
+                    *place = Place::of(&bucket, fingerprint, index);
                     own |= 1 << place.slot;
                 }
                 for ((index, &quota), place) in quotas.iter().enumerate().zip(&mut *places) {
@@ -158,11 +157,7 @@ impl Table {
     /// How many slots owe something. Walks the whole table, without a lock: a figure for operators.
     #[must_use]
     pub fn indebted(&self, now: u64) -> usize {
-        self.buckets
-            .iter()
-            .flat_map(|bucket| &bucket.tats)
-            .filter(|tat| tat.load(Relaxed) > now)
-            .count()
+        self.buckets.iter().map(|bucket| bucket.indebted(now)).sum()
     }
 
     /// How many debts were forgotten because their bucket was full.
@@ -191,6 +186,17 @@ struct Place {
 }
 
 impl Place {
+    /// Looks for one quota of the key.
+    #[inline]
+    fn of(bucket: &Bucket, fingerprint: u32, index: usize) -> Self {
+        let fingerprint = nth_fingerprint(fingerprint, index);
+        Self {
+            fingerprint,
+            slot: bucket.position(fingerprint),
+            ..Self::default()
+        }
+    }
+
     #[inline]
     const fn is_known(&self) -> bool {
         self.slot < SLOTS
@@ -216,114 +222,12 @@ impl Place {
     }
 }
 
-/// One cache line.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-struct Bucket {
-    /// 1 while somebody is at the slots. They are atomics only so that this needs no `unsafe`.
-    lock: AtomicU32,
-    fingerprints: [AtomicU32; SLOTS],
-    tats: [AtomicU64; SLOTS],
-}
-
-impl Bucket {
-    /// The lock is held for a few nanoseconds and never across anything that blocks; whoever finds
-    /// it taken for long waits for a holder that lost its processor, and yields.
-    #[inline]
-    fn lock(&self) -> Locked<'_> {
-        // The plain load may be fetched ahead of time, while the decision before this one is still
-        // being made; the swap may not.
-        while self.lock.load(Relaxed) != 0 || self.lock.swap(1, Acquire) != 0 {
-            self.wait();
-        }
-        Locked(self)
-    }
-
-    #[cold]
-    fn wait(&self) {
-        let mut spins = 0;
-        while self.lock.load(Relaxed) != 0 {
-            spins += 1;
-            if spins < 128 {
-                hint::spin_loop();
-            } else {
-                thread::yield_now();
-            }
-        }
-    }
-
-    /// Looks for one quota of the key.
-    #[inline]
-    fn place(&self, fingerprint: u32, index: usize) -> Place {
-        let fingerprint = nth_fingerprint(fingerprint, index);
-        let mut found = SLOTS;
-        // Without an early exit: five compares are cheaper than one misprediction.
-        for (slot, known) in self.fingerprints.iter().enumerate() {
-            if known.load(Relaxed) == fingerprint {
-                found = slot;
-            }
-        }
-        Place {
-            fingerprint,
-            slot: found,
-            ..Place::default()
-        }
-    }
-
-    /// The slot that owes least, of those not in the bit set, and its `tat`.
-    #[inline]
-    fn least_indebted(&self, avoid: u32) -> (usize, u64) {
-        let mut least = (0, u64::MAX);
-        for (slot, tat) in self.tats.iter().enumerate() {
-            let tat = tat.load(Relaxed);
-            if avoid & 1 << slot == 0 && tat < least.1 {
-                least = (slot, tat);
-            }
-        }
-        least
-    }
-
-    #[inline]
-    fn tat(&self, slot: usize) -> u64 {
-        self.tats.get(slot).map_or(0, |tat| tat.load(Relaxed))
-    }
-
-    #[inline]
-    fn write(&self, slot: usize, fingerprint: u32, tat: u64) {
-        if let (Some(known), Some(known_tat)) = (self.fingerprints.get(slot), self.tats.get(slot)) {
-            known.store(fingerprint, Relaxed);
-            known_tat.store(tat, Relaxed);
-        }
-    }
-}
-
-struct Locked<'a>(&'a Bucket);
-
-impl Deref for Locked<'_> {
-    type Target = Bucket;
-
-    fn deref(&self) -> &Bucket {
-        self.0
-    }
-}
-
-impl Drop for Locked<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        self.0.lock.store(0, Release);
-    }
-}
-
 /// The quotas of a key share its bucket and differ in their fingerprints.
 #[inline]
 const fn nth_fingerprint(fingerprint: u32, index: usize) -> u32 {
     // An odd constant: no two of the few multiples coincide.
     fingerprint ^ (index as u32).wrapping_mul(0x9e37_79b9)
 }
-
-/// A lock and five fingerprints of 4 bytes and five `tat`s of 8 make 64.
-const SLOTS: usize = 5;
-const _: () = assert!(size_of::<Bucket>() == 64);
 
 #[cfg(test)]
 mod tests;

@@ -13,13 +13,12 @@ use pin_project_lite::pin_project;
 ///
 /// ```
 /// use std::future::Ready;
-/// use tower_plugin_auth::Answer;
+/// use tower_plugin_core::Answer;
 ///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() {
-/// let answer: Answer<u32, Ready<u32>> = Answer::Ready(7);
-/// assert_eq!(answer.await, 7);
-/// # }
+/// async fn seven() -> u32 {
+///     let answer: Answer<u32, Ready<u32>> = Answer::Ready(7);
+///     answer.await
+/// }
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
