@@ -1,0 +1,324 @@
+//! What Tower asks of every middleware, asked of every layer.
+
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::{Arc, atomic::Ordering::SeqCst},
+    task::{Context, Poll, Waker},
+    time::SystemTime,
+};
+
+use http::{HeaderValue, Request, Response, header::AUTHORIZATION, request::Parts};
+use http_body::Body;
+use http_body_util::BodyExt;
+use tower::{Layer, Service, ServiceExt};
+use tower_plugin_auth::{
+    Answer, AuthLayer, BearerAuthenticator, InsertError, MemoryStore, NewToken, Principal,
+    RequireLayer, StoreError, SystemRng, TokenStore, Tokens,
+    store::Found,
+    token::{KeyRing, Record, TokenId},
+};
+use tower_plugin_core::Rejection;
+use tower_plugin_ratelimit::{
+    Cost, Decision, KeyHasher, Limiter, MemoryLimiter, Policy, Quota, RateLimitLayer, Unavailable,
+};
+use tower_plugin_tests::{Account, Broken, Chunks, Probe};
+use tower_plugin_validate::ValidateLayer;
+
+#[tokio::test]
+async fn rate_limit_keeps_the_contract() {
+    let layer = RateLimitLayer::new(one_an_hour(), by_header);
+    contract(layer, |_| (), limited).await;
+}
+
+#[tokio::test]
+async fn rate_limit_that_has_to_ask_keeps_the_contract() {
+    let limiter = Slow(MemoryLimiter::default());
+    let layer = RateLimitLayer::with_limiter(limiter, one_an_hour(), by_header);
+    contract(layer, |_| (), limited).await;
+}
+
+#[tokio::test]
+async fn validate_keeps_the_contract() {
+    contract(
+        ValidateLayer::http(),
+        |_| (),
+        |request| *request.uri_mut() = "/%2e%2e/admin".parse().unwrap(),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn auth_keeps_the_contract() {
+    let (tokens, header) = issued(MemoryStore::new(10).unwrap()).await;
+    let layer = AuthLayer::new(BearerAuthenticator::new(tokens));
+    contract(layer, bearer(header), without_credential).await;
+}
+
+#[tokio::test]
+async fn auth_that_has_to_ask_keeps_the_contract() {
+    let (tokens, header) = issued(Slow(MemoryStore::new(10).unwrap())).await;
+    let layer = AuthLayer::new(BearerAuthenticator::new(tokens));
+    let wrong_token = |request: &mut Request<Chunks>| {
+        // Of the right form, so that the store is asked.
+        let other = tower_plugin_auth::token::mint(
+            tower_plugin_auth::token::TokenKind::Runtime,
+            &KeyRing::random(&SystemRng).unwrap(),
+            &SystemRng,
+        );
+        let other = other.unwrap();
+        request
+            .headers_mut()
+            .insert(AUTHORIZATION, other.token().header_value());
+    };
+    contract(layer, bearer(header), wrong_token).await;
+}
+
+#[tokio::test]
+async fn require_keeps_the_contract() {
+    let admitted = |request: &mut Request<Chunks>| {
+        request.extensions_mut().insert(Principal::new("test", "a"));
+    };
+    contract(RequireLayer::new(), admitted, without_credential).await;
+}
+
+/// Runs one layer through it all. `admit` and `refuse` make a bare request one that passes or does
+/// not; a request to be refused may pass once.
+async fn contract<L, S, B>(
+    layer: L,
+    admit: impl Fn(&mut Request<Chunks>),
+    refuse: impl Fn(&mut Request<Chunks>),
+) where
+    L: Layer<Probe, Service = S> + Clone + Send + Sync,
+    S: Service<Request<Chunks>, Response = Response<B>, Error = Broken> + Clone + Send + Sync,
+    S::Future: Send,
+    B: Body + Send,
+    B::Error: std::fmt::Debug,
+{
+    let with = |prepare: &dyn Fn(&mut Request<Chunks>), canary: &Arc<()>| {
+        let mut request = Request::new(Chunks::new(canary));
+        request.extensions_mut().insert(Arc::clone(canary));
+        prepare(&mut request);
+        request
+    };
+    let canary = Arc::new(());
+    let admitted = || with(&admit, &canary);
+    let refused = || with(&refuse, &canary);
+    let probe = Probe::default();
+    let account = probe.account();
+    let mut service = layer.layer(probe);
+
+    not_ready_means_not_ready(&account, &mut service).await;
+    the_ready_service_is_called_and_streams_pass(&account, &mut service, admitted()).await;
+
+    // The first may pass; a clone knows that it did.
+    let _ = service.clone().oneshot(refused()).await.unwrap();
+    denied_leaves_the_inner_service_alone(&account, &mut service.clone(), refused()).await;
+    denied_leaves_the_inner_service_alone(&account, &mut service, refused()).await;
+
+    inner_errors_pass_unchanged(&account, &mut service, admitted()).await;
+    a_dropped_future_leaks_nothing(&mut service, &canary, admitted, refused).await;
+    assert_eq!(
+        account.calls_unready.load(SeqCst),
+        0,
+        "called when not ready"
+    );
+}
+
+async fn not_ready_means_not_ready<S>(account: &Account, service: &mut S)
+where
+    S: Service<Request<Chunks>, Error = Broken>,
+{
+    let mut cx = Context::from_waker(Waker::noop());
+    account.is_busy.store(true, SeqCst);
+    assert!(service.poll_ready(&mut cx).is_pending());
+    account.is_busy.store(false, SeqCst);
+    assert!(service.poll_ready(&mut cx).is_ready());
+
+    account.fails_to_be_ready.store(true, SeqCst);
+    let failed = poll_fn(|cx| service.poll_ready(cx)).await;
+    assert_eq!(failed, Err(Broken(1)));
+    account.fails_to_be_ready.store(false, SeqCst);
+}
+
+async fn the_ready_service_is_called_and_streams_pass<S, B>(
+    account: &Account,
+    service: &mut S,
+    request: Request<Chunks>,
+) where
+    S: Service<Request<Chunks>, Response = Response<B>, Error = Broken>,
+    B: Body,
+    B::Error: std::fmt::Debug,
+{
+    let before = account.calls();
+    let response = service.ready().await.unwrap().call(request).await.unwrap();
+    assert_eq!(account.calls(), before + 1);
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["x-answered-by"], "inner");
+
+    let mut body = pin!(response.into_body());
+    let mut frames = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.unwrap();
+        frames.push(if frame.is_trailers() {
+            "trailers"
+        } else {
+            "data"
+        });
+    }
+    assert_eq!(frames, ["data", "data", "trailers"], "frame by frame");
+}
+
+async fn denied_leaves_the_inner_service_alone<S, B>(
+    account: &Account,
+    service: &mut S,
+    request: Request<Chunks>,
+) where
+    S: Service<Request<Chunks>, Response = Response<B>, Error = Broken>,
+{
+    let before = account.calls();
+    let response = service.ready().await.unwrap().call(request).await.unwrap();
+    assert_eq!(account.calls(), before);
+    let rejection = response.extensions().get::<Rejection>().unwrap();
+    assert_eq!(response.status(), rejection.status());
+    assert!(response.status().is_client_error());
+}
+
+async fn inner_errors_pass_unchanged<S>(
+    account: &Account,
+    service: &mut S,
+    request: Request<Chunks>,
+) where
+    S: Service<Request<Chunks>, Error = Broken>,
+{
+    account.fails.store(true, SeqCst);
+    let failed = service.ready().await.unwrap().call(request).await;
+    assert_eq!(failed.err(), Some(Broken(2)));
+    account.fails.store(false, SeqCst);
+}
+
+async fn a_dropped_future_leaks_nothing<S, B>(
+    service: &mut S,
+    canary: &Arc<()>,
+    admitted: impl Fn() -> Request<Chunks>,
+    refused: impl Fn() -> Request<Chunks>,
+) where
+    S: Service<Request<Chunks>, Response = Response<B>, Error = Broken>,
+{
+    let requests: [&dyn Fn() -> Request<Chunks>; 2] = [&admitted, &refused];
+    for request in requests {
+        for polls in 0..3 {
+            let future = service.ready().await.unwrap().call(request());
+            {
+                let mut future = pin!(future);
+                for _ in 0..polls {
+                    let mut cx = Context::from_waker(Waker::noop());
+                    if future.as_mut().poll(&mut cx).is_ready() {
+                        break;
+                    }
+                }
+            }
+            assert_eq!(Arc::strong_count(canary), 1, "dropped after {polls} polls");
+        }
+    }
+}
+
+/// A request to be limited says so in a header; the others each have a quota of their own.
+fn by_header(parts: &Parts) -> Option<(bool, usize)> {
+    static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+    match parts.headers.contains_key("x-limited") {
+        true => Some((true, 0)),
+        false => Some((false, NEXT.fetch_add(1, SeqCst))),
+    }
+}
+
+fn limited(request: &mut Request<Chunks>) {
+    let yes = HeaderValue::from_static("yes");
+    request.headers_mut().insert("x-limited", yes);
+}
+
+fn one_an_hour() -> Quota {
+    "1/h".parse().unwrap()
+}
+
+fn without_credential(_: &mut Request<Chunks>) {}
+
+fn bearer(header: HeaderValue) -> impl Fn(&mut Request<Chunks>) {
+    move |request| {
+        request.headers_mut().insert(AUTHORIZATION, header.clone());
+    }
+}
+
+async fn issued<S: TokenStore>(store: S) -> (Tokens<S>, HeaderValue) {
+    let keys = KeyRing::random(&SystemRng).unwrap();
+    let tokens = Tokens::builder(store, keys).build().unwrap();
+    let new = NewToken::runtime(&"plugin".parse().unwrap());
+    let issued = tokens.issue(new).await.unwrap();
+    let header = issued.token().header_value();
+    (tokens, header)
+}
+
+/// Knows the answer and takes its time.
+#[derive(Clone, Debug)]
+struct Slow<T>(T);
+
+type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+fn later<T: Send + 'static>(value: T) -> Later<T> {
+    Box::pin(async {
+        tokio::task::yield_now().await;
+        value
+    })
+}
+
+impl Limiter for Slow<MemoryLimiter> {
+    type Hasher = KeyHasher;
+    type Future = Later<Result<Decision, Unavailable>>;
+
+    fn hasher(&self, policy: &Policy) -> KeyHasher {
+        self.0.hasher(policy)
+    }
+
+    fn check(
+        &self,
+        policy: &Policy,
+        key: KeyHasher,
+        cost: Cost,
+    ) -> Answer<Result<Decision, Unavailable>, Self::Future> {
+        match self.0.check(policy, key, cost) {
+            Answer::Ready(decision) => Answer::Pending(later(decision)),
+            Answer::Pending(_) => unreachable!("memory answers at once"),
+        }
+    }
+}
+
+impl TokenStore for Slow<MemoryStore> {
+    type Lookup = Later<Found>;
+
+    fn get(&self, id: &TokenId) -> Answer<Found, Self::Lookup> {
+        match self.0.get(id) {
+            Answer::Ready(found) => Answer::Pending(later(found)),
+            Answer::Pending(_) => unreachable!("memory answers at once"),
+        }
+    }
+
+    async fn insert(&self, record: Record, now: SystemTime) -> Result<(), InsertError> {
+        self.0.insert(record, now).await
+    }
+
+    async fn revoke(&self, id: &TokenId) -> Result<bool, StoreError> {
+        self.0.revoke(id).await
+    }
+}
+
+/// A poll after the end must not panic either.
+#[tokio::test]
+async fn a_refusal_polled_twice_does_not_panic() {
+    let probe = Probe::default();
+    let mut service = RequireLayer::new().layer(probe);
+    let request = Request::new(Chunks::default());
+    let mut future = pin!(service.ready().await.unwrap().call(request));
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(matches!(future.as_mut().poll(&mut cx), Poll::Ready(Ok(_))));
+    assert!(future.as_mut().poll(&mut cx).is_pending());
+}
