@@ -1,6 +1,12 @@
 //! The plugin host: see [`tower_plugin_examples::host`].
 
-use std::{env, error::Error, io::Write, process::ExitCode, sync::Arc};
+use std::{
+    env,
+    error::Error,
+    io::{IsTerminal, Write},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use clap::Parser;
 use tokio::net::TcpListener;
@@ -17,6 +23,7 @@ async fn main() -> ExitCode {
         .with_env_filter(
             EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")),
         )
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     match run(options).await {
