@@ -1,0 +1,78 @@
+//! What the host says when it starts: a script of comments and commands that works as pasted.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+
+use super::{admission::PUBLIC_COOKIE, options::SecretSource};
+
+/// The text, for one host and one way to be admitted.
+#[derive(Debug)]
+pub struct Banner<'a> {
+    /// Where the host listens.
+    pub address: SocketAddr,
+    /// Where the admission secret comes from.
+    pub secret: &'a SecretSource,
+}
+
+impl fmt::Display for Banner<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = format!("http://{}", reachable(self.address));
+        writeln!(f, "# plugin-host listens on {url}")?;
+        match self.secret {
+            SecretSource::Generated(secret) => {
+                writeln!(
+                    f,
+                    "# A plugin is admitted by this secret, made for this run and shown only here:"
+                )?;
+                writeln!(f, "PLUGIN_HOST_BOOTSTRAP_SECRET='{}'", secret.expose())?;
+            }
+            SecretSource::Environment => {
+                writeln!(f, "# A plugin is admitted by the secret in this variable:")?;
+                writeln!(
+                    f,
+                    ": \"${{PLUGIN_HOST_BOOTSTRAP_SECRET:?set it as it was set for the host}}\""
+                )?;
+            }
+            SecretSource::File(path) => {
+                writeln!(f, "# A plugin is admitted by the secret in this file:")?;
+                writeln!(
+                    f,
+                    "PLUGIN_HOST_BOOTSTRAP_SECRET=$(cat {})",
+                    quoted(&path.to_string_lossy())
+                )?;
+            }
+            SecretSource::Public => {
+                writeln!(f, "# Admission is open: everyone knows this secret.")?;
+                writeln!(f, "PLUGIN_HOST_BOOTSTRAP_SECRET='{PUBLIC_COOKIE}'")?;
+            }
+        }
+        f.write_str(&SCRIPT.replace("{url}", &url))
+    }
+}
+
+// An unspecified address is not one to connect to.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+// The secret goes through a pipe: an argument would show in the list of processes.
+const SCRIPT: &str = r#"# Handshake: the answer holds who you are and the token that proves it.
+ANSWER=$(printf '{"coreProtocolVersion":1,"appProtocolVersion":1,"magicCookieKey":"CONNECT_PLUGIN","magicCookieValue":"%s","selfId":"curl"}' "$PLUGIN_HOST_BOOTSTRAP_SECRET" | curl -fsS -H 'Content-Type: application/json' --data @- {url}/connectplugin.v1.HandshakeService/Handshake)
+RUNTIME_ID=$(printf '%s' "$ANSWER" | sed -n 's/.*"runtimeId": *"\([^"]*\)".*/\1/p')
+RUNTIME_TOKEN=$(printf '%s' "$ANSWER" | sed -n 's/.*"runtimeToken": *"\([^"]*\)".*/\1/p')
+# Register a service, discover it, report health:
+curl -fsS -H 'Content-Type: application/json' -H "X-Plugin-Runtime-ID: $RUNTIME_ID" -H "Authorization: Bearer $RUNTIME_TOKEN" --data '{"serviceType":"logger","version":"1.0.0","endpointPath":"/logger.v1.Logger/"}' {url}/connectplugin.v1.ServiceRegistry/RegisterService; echo
+curl -fsS -H 'Content-Type: application/json' -H "X-Plugin-Runtime-ID: $RUNTIME_ID" -H "Authorization: Bearer $RUNTIME_TOKEN" --data '{"serviceType":"logger","minVersion":"1.0.0"}' {url}/connectplugin.v1.ServiceRegistry/DiscoverService; echo
+curl -fsS -H 'Content-Type: application/json' -H "X-Plugin-Runtime-ID: $RUNTIME_ID" -H "Authorization: Bearer $RUNTIME_TOKEN" --data '{"state":"HEALTH_STATE_HEALTHY"}' {url}/connectplugin.v1.PluginLifecycle/ReportHealth; echo
+"#;

@@ -1,0 +1,213 @@
+//! What stands directly around the RPC services: bounded bodies, and answers in the caller's protocol
+//! where the RPC runtime has none.
+
+use std::{any::Any, error::Error, panic::AssertUnwindSafe, time::Duration};
+
+use axum::{
+    body::{Body, HttpBody},
+    extract::Request,
+    middleware::Next,
+    response::Response,
+};
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
+use http::{
+    HeaderMap, HeaderValue, Method, StatusCode,
+    header::{ALLOW, CONTENT_TYPE},
+};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tower_plugin_core::{Code, Protocol, Rejection};
+
+/// Largest request body, before and after decompression, in bytes.
+pub const MAX_BODY: usize = 256 * 1024;
+/// Longest time for a request body to arrive.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bounds what may be sent at all; goes outside of decompression.
+pub(super) async fn limit_wire_size(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        discard(body).await;
+        return respond(too_large(), &parts.headers);
+    }
+    next.run(Request::from_parts(
+        parts,
+        Body::new(Limited::new(body, MAX_BODY)),
+    ))
+    .await
+}
+
+/// Takes in the whole body, then calls the service; goes inside of decompression.
+///
+/// The services have no client streams, so nothing is lost, and a slow, broken or oversized body is
+/// refused here with its proper status: the RPC runtime would answer all of it like a rate limit.
+pub(super) async fn take_in_body(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let refusal = match tokio::time::timeout(BODY_TIMEOUT, collect(body)).await {
+        Ok(Ok(bytes)) => {
+            return next
+                .run(Request::from_parts(parts, Body::from(bytes)))
+                .await;
+        }
+        Ok(Err(refusal)) => refusal,
+        Err(_) => Rejection::new(
+            Code::DeadlineExceeded,
+            "BODY_TIMEOUT",
+            "the request body took too long to arrive",
+        )
+        .with_status(StatusCode::REQUEST_TIMEOUT),
+    };
+    respond(refusal, &parts.headers)
+}
+
+/// Refuses what the RPC runtime would overlook or answer incompletely.
+pub(super) async fn check_head(request: Request, next: Next) -> Response {
+    if request.method() != Method::POST {
+        let refusal = Rejection::new(
+            Code::Unimplemented,
+            "METHOD_NOT_ALLOWED",
+            "only POST is served here",
+        )
+        .with_status(StatusCode::METHOD_NOT_ALLOWED)
+        .with_header(ALLOW, HeaderValue::from_static("POST"));
+        return respond(refusal, request.headers());
+    }
+    let well_formed = |timeout: &HeaderValue| {
+        (1..=10).contains(&timeout.len()) && timeout.as_bytes().iter().all(u8::is_ascii_digit)
+    };
+    if !request
+        .headers()
+        .get_all("connect-timeout-ms")
+        .iter()
+        .all(well_formed)
+    {
+        let refusal = Rejection::new(
+            Code::InvalidArgument,
+            "INVALID_TIMEOUT",
+            "connect-timeout-ms must have 1 to 10 digits",
+        );
+        return respond(refusal, request.headers());
+    }
+    next.run(request).await
+}
+
+/// Takes JSON posted to an RPC for Connect even without a version header, as connect-go does, so that
+/// every layer refuses it in Connect's JSON.
+pub(super) async fn take_json_for_connect(mut request: Request, next: Next) -> Response {
+    let is_json = |value: &HeaderValue| {
+        value
+            .as_bytes()
+            .get(..JSON.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(JSON))
+    };
+    let is_rpc =
+        request.method() == Method::POST && request.uri().path().starts_with("/connectplugin.");
+    if is_rpc
+        && Protocol::of(request.headers()) == Protocol::Http
+        && request.headers().get(CONTENT_TYPE).is_some_and(is_json)
+    {
+        request
+            .headers_mut()
+            .insert("connect-protocol-version", HeaderValue::from_static("1"));
+    }
+    next.run(request).await
+}
+
+/// Turns a panic into an answer, and the host goes on.
+pub(super) async fn catch_panic(request: Request, next: Next) -> Response {
+    let headers = request.headers().clone();
+    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(panic) => {
+            tracing::error!(panic = message(&*panic), "a handler panicked");
+            respond(
+                Rejection::new(Code::Internal, "INTERNAL", "internal error"),
+                &headers,
+            )
+        }
+    }
+}
+
+/// Answers what no route serves.
+pub(super) async fn unknown_path(headers: HeaderMap) -> Response {
+    let refusal = Rejection::new(
+        Code::Unimplemented,
+        "UNKNOWN_PATH",
+        "nothing is served at this path",
+    )
+    .with_status(StatusCode::NOT_FOUND);
+    respond(refusal, &headers)
+}
+
+async fn collect(mut body: Body) -> Result<Bytes, Rejection> {
+    let mut collected = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let data = match frame {
+            Ok(frame) => frame.into_data().unwrap_or_default(),
+            Err(error) if is_length_limit(&error) => return Err(too_large()),
+            Err(error) => {
+                tracing::debug!(%error, "request body broke off");
+                return Err(Rejection::new(
+                    Code::InvalidArgument,
+                    "BROKEN_BODY",
+                    "the request body could not be read",
+                ));
+            }
+        };
+        if collected.len() + data.len() > MAX_BODY {
+            return Err(too_large());
+        }
+        collected.extend_from_slice(&data);
+    }
+    Ok(collected.freeze())
+}
+
+// A client that is still sending reads no answer and sees a broken connection instead: the rest of a
+// body that is only somewhat too large is taken in and dropped.
+async fn discard(mut body: Body) {
+    let mut left = DISCARD;
+    let _gave_up = tokio::time::timeout(BODY_TIMEOUT, async {
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                return;
+            }
+        }
+    })
+    .await;
+}
+
+fn respond(refusal: Rejection, request: &HeaderMap) -> Response {
+    refusal.into_response::<Body>(request).map(Body::new)
+}
+
+fn too_large() -> Rejection {
+    Rejection::new(
+        Code::ResourceExhausted,
+        "BODY_TOO_LARGE",
+        "the request body is too large",
+    )
+    .with_status(StatusCode::PAYLOAD_TOO_LARGE)
+}
+
+fn is_length_limit(error: &axum::Error) -> bool {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<LengthLimitError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("of unknown kind")
+}
+
+const JSON: &[u8] = b"application/json";
+const DISCARD: usize = 4 * 1024 * 1024;

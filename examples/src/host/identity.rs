@@ -1,0 +1,124 @@
+//! Runtime identities: issued by the handshake, proven by a token ever after.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use connectrpc::{ConnectError, RequestContext};
+use tower_plugin_auth::{
+    IssueError, MemoryStore, NewToken, SystemRng, Tokens,
+    token::{KeyRing, SelfId},
+};
+use tower_plugin_core::{Clock, Principal};
+
+use super::{HostError, registry::Owner};
+
+/// Issues and checks the tokens of the plugins; clones share them.
+#[derive(Clone)]
+pub(super) struct Identities {
+    tokens: Tokens<MemoryStore>,
+    clock: Arc<dyn Clock>,
+    ttl: Duration,
+}
+
+/// Who a plugin is from now on.
+pub(super) struct Identity {
+    pub(super) runtime_id: String,
+    /// Secret.
+    pub(super) token: String,
+}
+
+/// The authenticated caller of a service.
+pub(super) struct Caller<'a> {
+    principal: &'a Principal,
+    expires_at: SystemTime,
+}
+
+impl Identities {
+    pub(super) fn new(ttl: Duration, clock: Arc<dyn Clock>) -> Result<Self, HostError> {
+        let keys = KeyRing::random(&SystemRng)?;
+        let tokens = Tokens::builder(MemoryStore::new(MAX_TOKENS)?, keys)
+            .with_runtime_ttl(ttl)
+            .with_clock(Arc::clone(&clock))
+            .build()?;
+        Ok(Self { tokens, clock, ttl })
+    }
+
+    /// The tokens themselves, for the layer that checks them.
+    pub(super) fn tokens(&self) -> &Tokens<MemoryStore> {
+        &self.tokens
+    }
+
+    pub(super) async fn issue(&self, self_id: &SelfId) -> Result<Identity, ConnectError> {
+        // Rounded down: what a plugin leaves behind never outlives its token.
+        let now = self
+            .clock
+            .wall()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let expires_at = now.saturating_add(self.ttl).as_secs();
+        let new = NewToken::runtime(self_id).with_attribute(EXPIRES_AT, expires_at.to_string());
+        let issued = self.tokens.issue(new).await.map_err(|error| {
+            tracing::error!(%error, "no token could be issued");
+            match error {
+                IssueError::Full => ConnectError::resource_exhausted("no room for another plugin"),
+                IssueError::Unavailable(_) => {
+                    ConnectError::unavailable("the identity could not be recorded")
+                }
+                _ => ConnectError::internal("no identity could be issued"),
+            }
+        })?;
+        Ok(Identity {
+            runtime_id: issued.principal().subject().to_owned(),
+            token: issued.token().expose().to_owned(),
+        })
+    }
+}
+
+impl fmt::Debug for Identities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identities")
+            .field("tokens", &self.tokens)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Caller<'a> {
+    /// The caller the layers in front have authenticated.
+    ///
+    /// # Errors
+    ///
+    /// Unauthenticated if there is none: a service mounted without those layers stays closed.
+    pub(super) fn of(context: &'a RequestContext) -> Result<Self, ConnectError> {
+        context
+            .extensions()
+            .get::<Principal>()
+            .filter(|principal| principal.kind() == PLUGIN_KIND)
+            .and_then(|principal| {
+                let seconds = principal.attribute(EXPIRES_AT)?.parse().ok()?;
+                Some(Self {
+                    principal,
+                    expires_at: UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?,
+                })
+            })
+            .ok_or_else(|| ConnectError::unauthenticated("a runtime token is required"))
+    }
+
+    pub(super) fn runtime_id(&self) -> &'a str {
+        self.principal.subject()
+    }
+
+    pub(super) fn owner(&self) -> Owner<'a> {
+        Owner {
+            runtime_id: self.principal.subject(),
+            expires_at: self.expires_at,
+        }
+    }
+}
+
+/// The kind of a plugin's principal.
+pub(super) const PLUGIN_KIND: &str = "runtime";
+const EXPIRES_AT: &str = "expires_at";
+const MAX_TOKENS: usize = 100_000;

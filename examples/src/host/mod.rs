@@ -1,0 +1,36 @@
+//! The plugin host: a server for connect-plugin-go's wire protocol behind the tower-plugin layers.
+//!
+//! [`HostState`] is what the services share, [`build`] puts the layers in front of them, and
+//! [`serve`] runs the result on a listener.
+
+pub mod admission;
+mod banner;
+mod decode_errors;
+mod error;
+pub mod fields;
+mod guard;
+mod handshake;
+mod identity;
+mod lifecycle;
+mod limits;
+pub mod options;
+pub mod registry;
+mod serve;
+mod service_registry;
+mod stack;
+mod state;
+
+pub use banner::Banner;
+pub use error::HostError;
+pub use guard::{BODY_TIMEOUT, MAX_BODY};
+pub use handshake::{APP_PROTOCOL_VERSION, CORE_PROTOCOL_VERSION};
+pub use limits::Quotas;
+pub use options::{Config, Options};
+pub use serve::{MAX_CONNECTIONS, Readiness, serve};
+pub use stack::{build, build_with};
+pub use state::HostState;
+
+// A field's name and rule may be told; its value never is.
+fn invalid_field(error: fields::InvalidField) -> connectrpc::ConnectError {
+    connectrpc::ConnectError::invalid_argument(error.to_string())
+}

@@ -1,0 +1,265 @@
+//! Flags, and what they are made into.
+
+use std::{
+    fmt, fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use semver::Version;
+use zeroize::Zeroizing;
+
+use super::{
+    Quotas,
+    admission::{Admission, InvalidSecret},
+    fields,
+};
+
+mod span;
+
+pub use span::{InvalidSpan, Span, TokenTtl};
+
+/// A host for plugins that speak connect-plugin-go's protocol.
+///
+/// Secrets are never flags: a command line is visible to every process of the machine. The admission
+/// secret comes from --bootstrap-secret-file or from the environment variable
+/// PLUGIN_HOST_BOOTSTRAP_SECRET; without either, one is made and printed.
+#[derive(Clone, Debug, clap::Parser)]
+#[command(name = "plugin-host", version)]
+pub struct Options {
+    /// Where to listen.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    /// File that holds the admission secret: 16 to 1024 visible ASCII characters.
+    #[arg(long, value_name = "FILE", conflicts_with = "open_admission")]
+    pub bootstrap_secret_file: Option<PathBuf>,
+
+    /// Admit everyone, by the default cookie that connect-plugin-go publishes.
+    #[arg(long)]
+    pub open_admission: bool,
+
+    /// A plugin to tell of in handshakes, as NAME=VERSION=/SERVICE/PATH/; repeatable.
+    #[arg(long = "plugin", value_name = "PLUGIN")]
+    pub plugins: Vec<KnownPlugin>,
+
+    /// How long a runtime token lives, as COUNT and s, m, h or d; 1m to 30d.
+    #[arg(long, value_name = "TIME", default_value = "24h")]
+    pub token_ttl: TokenTtl,
+
+    /// How often each kind of call is let through.
+    #[command(flatten)]
+    pub quotas: Quotas,
+
+    /// How long a shutdown waits for what is in hand, as COUNT and s, m, h or d.
+    #[arg(long, value_name = "TIME", default_value = "10s")]
+    pub drain: Span,
+}
+
+/// What the host runs on.
+#[derive(Debug)]
+pub struct Config {
+    /// Who may join.
+    pub admission: Admission,
+    /// What handshakes tell of.
+    pub plugins: Vec<KnownPlugin>,
+    /// How often each kind of call is let through.
+    pub quotas: Quotas,
+    /// How long a runtime token lives.
+    pub token_ttl: Duration,
+}
+
+/// Where the admission secret comes from.
+#[derive(Debug)]
+pub enum SecretSource {
+    /// Made for this run.
+    Generated(GeneratedSecret),
+    /// The environment variable [`SECRET_VARIABLE`].
+    Environment,
+    /// A file.
+    File(PathBuf),
+    /// Everyone knows it.
+    Public,
+}
+
+/// A secret made for one run; erased when dropped, hidden from `Debug`.
+pub struct GeneratedSecret(Zeroizing<String>);
+
+/// A plugin to tell of in handshakes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KnownPlugin {
+    /// The name it is asked for by.
+    pub name: String,
+    /// Its version.
+    pub version: Version,
+    /// Path prefix of its RPC service.
+    pub service_path: String,
+}
+
+/// The environment variable that may hold the admission secret.
+pub const SECRET_VARIABLE: &str = "PLUGIN_HOST_BOOTSTRAP_SECRET";
+
+impl Options {
+    /// Decides on the admission secret and makes the configuration.
+    ///
+    /// `environment` is the value of [`SECRET_VARIABLE`], if it is set.
+    ///
+    /// # Errors
+    ///
+    /// [`OptionsError`] if more than one admission secret is configured, if the one that is cannot be
+    /// read or used, or if there is no randomness to make one.
+    pub fn into_config(
+        self,
+        environment: Option<String>,
+    ) -> Result<(Config, SecretSource), OptionsError> {
+        let environment = environment.map(Zeroizing::new);
+        let (admission, source) =
+            match (environment, self.bootstrap_secret_file, self.open_admission) {
+                (Some(_), Some(_), _) | (Some(_), _, true) => return Err(OptionsError::Ambiguous),
+                (None, _, true) => (Admission::open(), SecretSource::Public),
+                (Some(secret), None, false) => (
+                    Admission::by_secret(&secret)
+                        .map_err(|cause| OptionsError::Secret(SECRET_VARIABLE, cause))?,
+                    SecretSource::Environment,
+                ),
+                (None, Some(path), false) => (
+                    Admission::by_secret(read(&path)?.trim_end_matches(['\r', '\n'])).map_err(
+                        |cause| OptionsError::Secret("the bootstrap secret file", cause),
+                    )?,
+                    SecretSource::File(path),
+                ),
+                (None, None, false) => {
+                    let secret = GeneratedSecret::new()?;
+                    let admission = Admission::by_secret(secret.expose())
+                        .map_err(|cause| OptionsError::Secret("the generated secret", cause))?;
+                    (admission, SecretSource::Generated(secret))
+                }
+            };
+        let config = Config {
+            admission,
+            plugins: self.plugins,
+            quotas: self.quotas,
+            token_ttl: self.token_ttl.get(),
+        };
+        Ok((config, source))
+    }
+}
+
+impl GeneratedSecret {
+    fn new() -> Result<Self, OptionsError> {
+        let mut random = Zeroizing::new([0; 32]);
+        getrandom::fill(&mut *random).map_err(|_| OptionsError::Randomness)?;
+        let mut text = Zeroizing::new(String::with_capacity(64));
+        for byte in random.iter() {
+            for nibble in [byte >> 4, byte & 15] {
+                text.push(char::from_digit(nibble.into(), 16).unwrap_or('0'));
+            }
+        }
+        Ok(Self(text))
+    }
+
+    /// The secret itself, for its one appearance.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for GeneratedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GeneratedSecret(..)")
+    }
+}
+
+impl FromStr for KnownPlugin {
+    type Err = InvalidPlugin;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPlugin> {
+        let mut parts = text.splitn(3, '=');
+        let (Some(name), Some(version), Some(path)) = (parts.next(), parts.next(), parts.next())
+        else {
+            return Err(InvalidPlugin(None));
+        };
+        fields::identifier("name", name)?;
+        fields::endpoint_path("service path", path)?;
+        Ok(Self {
+            name: name.to_owned(),
+            version: fields::version("version", version)?,
+            service_path: path.to_owned(),
+        })
+    }
+}
+
+/// A configuration that cannot be run.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum OptionsError {
+    /// More than one admission secret.
+    Ambiguous,
+    /// No randomness to make a secret.
+    Randomness,
+    /// An unreadable secret file.
+    File(PathBuf, io::Error),
+    /// An unusable secret, and where it came from.
+    Secret(&'static str, InvalidSecret),
+}
+
+impl fmt::Display for OptionsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ambiguous => write!(
+                f,
+                "choose one of {SECRET_VARIABLE}, --bootstrap-secret-file and --open-admission: more than one is set"
+            ),
+            Self::Randomness => {
+                f.write_str("the operating system has no randomness for an admission secret")
+            }
+            Self::File(path, error) => {
+                write!(f, "--bootstrap-secret-file {}: {error}", path.display())
+            }
+            Self::Secret(origin, cause) => write!(f, "{origin} {cause}"),
+        }
+    }
+}
+
+impl std::error::Error for OptionsError {}
+
+/// A `--plugin` that is no plugin.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct InvalidPlugin(Option<fields::InvalidField>);
+
+impl From<fields::InvalidField> for InvalidPlugin {
+    fn from(field: fields::InvalidField) -> Self {
+        Self(Some(field))
+    }
+}
+
+impl fmt::Display for InvalidPlugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(field) => field.fmt(f),
+            None => f.write_str("must have the form NAME=VERSION=/SERVICE/PATH/"),
+        }
+    }
+}
+
+impl std::error::Error for InvalidPlugin {}
+
+fn read(path: &Path) -> Result<Zeroizing<String>, OptionsError> {
+    let failed = |error| OptionsError::File(path.to_owned(), error);
+    let length = fs::metadata(path).map_err(failed)?.len();
+    if length > MAX_SECRET_FILE {
+        return Err(OptionsError::Secret(
+            "the bootstrap secret file",
+            InvalidSecret::Length,
+        ));
+    }
+    fs::read_to_string(path).map(Zeroizing::new).map_err(failed)
+}
+
+const MAX_SECRET_FILE: u64 = 4096;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+use std::{env, process};
+
+use clap::{CommandFactory, Parser};
+
+use super::*;
+
+const SECRET: &str = "correct-horse-battery";
+
+fn options(arguments: &[&str]) -> Options {
+    Options::try_parse_from([&["plugin-host"], arguments].concat()).unwrap()
+}
+
+struct TemporaryFile(PathBuf);
+
+impl TemporaryFile {
+    fn new(name: &str, content: &str) -> Self {
+        let path = env::temp_dir().join(format!("plugin-host-{}-{name}", process::id()));
+        fs::write(&path, content).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).unwrap();
+    }
+}
+
+#[test]
+fn the_command_line_is_well_formed() {
+    Options::command().debug_assert();
+    let defaults = options(&[]);
+    assert_eq!(defaults.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(
+        defaults.into_config(None).unwrap().0.token_ttl,
+        Duration::from_secs(86_400)
+    );
+}
+
+#[test]
+fn a_generated_secret_admits_and_is_new_each_time() {
+    let generate = || {
+        let (config, source) = options(&[]).into_config(None).unwrap();
+        let SecretSource::Generated(secret) = source else {
+            panic!("{source:?}")
+        };
+        assert!(config.admission.admits("CONNECT_PLUGIN", secret.expose()));
+        assert!(!format!("{secret:?}").contains(secret.expose()));
+        secret.expose().to_owned()
+    };
+    let first = generate();
+    assert_eq!(first.len(), 64);
+    assert_ne!(first, generate());
+}
+
+#[test]
+fn a_secret_comes_from_the_environment_or_a_file() {
+    let (config, source) = options(&[]).into_config(Some(SECRET.to_owned())).unwrap();
+    assert!(matches!(source, SecretSource::Environment));
+    assert!(config.admission.admits("CONNECT_PLUGIN", SECRET));
+
+    let file = TemporaryFile::new("secret", &format!("{SECRET}\r\n"));
+    let (config, source) = options(&["--bootstrap-secret-file", file.path()])
+        .into_config(None)
+        .unwrap();
+    assert!(matches!(source, SecretSource::File(_)));
+    assert!(config.admission.admits("CONNECT_PLUGIN", SECRET));
+}
+
+#[test]
+fn an_unusable_secret_is_refused_by_origin_and_never_shown() {
+    let empty = TemporaryFile::new("empty", "\n");
+    let large = TemporaryFile::new("large", &"x".repeat(5000));
+    for (arguments, environment, message) in [
+        (
+            vec![],
+            Some("s3cr3t"),
+            "PLUGIN_HOST_BOOTSTRAP_SECRET must have 16 to 1024 characters",
+        ),
+        (
+            vec!["--bootstrap-secret-file", empty.path()],
+            None,
+            "the bootstrap secret file must have 16 to 1024 characters",
+        ),
+        (
+            vec!["--bootstrap-secret-file", large.path()],
+            None,
+            "the bootstrap secret file must have 16 to 1024 characters",
+        ),
+        (
+            vec!["--bootstrap-secret-file", "/nonexistent"],
+            None,
+            "--bootstrap-secret-file /nonexistent: ",
+        ),
+        (vec!["--open-admission"], Some(SECRET), "choose one of "),
+        (
+            vec!["--bootstrap-secret-file", empty.path()],
+            Some(SECRET),
+            "choose one of ",
+        ),
+    ] {
+        let error = options(&arguments)
+            .into_config(environment.map(str::to_owned))
+            .unwrap_err();
+        assert!(error.to_string().starts_with(message), "{error}");
+        assert!(
+            !format!("{error} {error:?}").contains(environment.unwrap_or("xxxx")),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
+fn the_public_cookie_admits_only_by_that_flag() {
+    let public = crate::host::admission::PUBLIC_COOKIE;
+    assert!(options(&[]).into_config(Some(public.to_owned())).is_err());
+    let (config, _) = options(&["--open-admission"]).into_config(None).unwrap();
+    assert!(config.admission.is_open() && config.admission.admits("CONNECT_PLUGIN", public));
+}
+
+#[test]
+fn impossible_settings_are_refused_by_name() {
+    for bad in [
+        ["--token-ttl", "59s"],
+        ["--token-ttl", "31d"],
+        ["--token-ttl", "24"],
+        ["--token-ttl", "h"],
+        ["--token-ttl", "0h"],
+        ["--token-ttl", "+1h"],
+        ["--token-ttl", "99999999999999999999h"],
+        ["--token-ttl", "1é"],
+        ["--drain", "1w"],
+        ["--handshake-quota", "0/s"],
+        ["--discover-quota", "ten/s"],
+        ["--client-quota", ""],
+        ["--listen", "8080"],
+        ["--plugin", "kv"],
+        ["--plugin", "kv=1.0=/kv/"],
+        ["--plugin", "k/v=1.0.0=/kv/"],
+        ["--plugin", "kv=1.0.0=kv"],
+    ] {
+        let error =
+            Options::try_parse_from([&["plugin-host"], bad.as_slice()].concat()).unwrap_err();
+        assert!(error.to_string().contains(bad[0]), "{error}");
+    }
+}

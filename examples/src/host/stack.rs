@@ -1,0 +1,144 @@
+use std::{sync::Arc, time::Duration};
+
+use axum::{Router, extract::State, middleware::from_fn, response::IntoResponse, routing::get};
+use connectrpc::{ConnectRpcService, DeadlinePolicy, Limits, Router as RpcRouter};
+use http::StatusCode;
+use tower::ServiceBuilder;
+use tower_http::decompression::RequestDecompressionLayer;
+use tower_plugin_auth::{AuthLayer, BearerAuthenticator, RequireLayer};
+use tower_plugin_core::ClientIp;
+use tower_plugin_ratelimit::key;
+use tower_plugin_validate::ValidateLayer;
+
+use super::{
+    HostState, Readiness,
+    decode_errors::PlainDecodeErrors,
+    guard::{self, MAX_BODY},
+    handshake::Handshakes,
+    identity::PLUGIN_KIND,
+    lifecycle::Lifecycle,
+    service_registry::Services,
+};
+use crate::proto::connectplugin::{
+    health::v1::HealthServiceExt,
+    v1::{HandshakeServiceExt, PluginLifecycleExt, ServiceRegistryExt},
+};
+
+/// The host's services with everything that stands in front of them.
+pub fn build(state: &Arc<HostState>) -> Router {
+    build_with(state, Router::new())
+}
+
+/// The same with routes of your own beside the host's, behind the layers that stand before everything.
+///
+/// Nobody is authenticated on them.
+///
+/// # Panics
+///
+/// If one of them has a path of the host's.
+pub fn build_with(state: &Arc<HostState>, own: Router) -> Router {
+    let rpc = services(state);
+    let limits = &state.limits;
+    let handshakes = routes(&["/connectplugin.v1.HandshakeService/Handshake"], &rpc)
+        .layer(limits.layer(&limits.handshake, ClientIp::peer()));
+    let health = routes(
+        &[
+            "/connectplugin.health.v1.HealthService/Check",
+            "/connectplugin.health.v1.HealthService/Watch",
+        ],
+        &rpc,
+    );
+    let authenticated = [
+        (
+            &limits.discover,
+            &["/connectplugin.v1.ServiceRegistry/DiscoverService"][..],
+        ),
+        (
+            &limits.health,
+            &["/connectplugin.v1.PluginLifecycle/ReportHealth"],
+        ),
+        (
+            &limits.register,
+            &[
+                "/connectplugin.v1.ServiceRegistry/RegisterService",
+                "/connectplugin.v1.ServiceRegistry/UnregisterService",
+            ],
+        ),
+        (
+            &limits.watch,
+            &["/connectplugin.v1.ServiceRegistry/WatchService"],
+        ),
+    ]
+    .into_iter()
+    .fold(Router::new(), |router, (policy, paths)| {
+        // First is outermost.
+        let identity = ServiceBuilder::new()
+            .layer(AuthLayer::new(BearerAuthenticator::new(
+                state.identities.tokens().clone(),
+            )))
+            .layer(limits.layer(policy, key::Principal))
+            .layer(RequireLayer::when(|caller, _| caller.kind() == PLUGIN_KIND));
+        router.merge(routes(paths, &rpc).layer(identity))
+    });
+
+    // Last is outermost. The probes are outside of the limit by address: whoever asks them shares an
+    // address with the traffic.
+    Router::new()
+        .merge(handshakes)
+        .merge(health)
+        .merge(authenticated)
+        .merge(own)
+        .fallback(guard::unknown_path)
+        .layer(limits.layer(&limits.client, ClientIp::peer()))
+        .route("/healthz", get("ok"))
+        .route("/readyz", get(readyz).with_state(state.readiness()))
+        .layer(ValidateLayer::plugin())
+        .layer(from_fn(guard::take_json_for_connect))
+        .layer(from_fn(guard::catch_panic))
+}
+
+// Closed: what is not listed is not served, whatever the RPC runtime would make of it.
+fn routes(paths: &[&str], rpc: &ConnectRpcService) -> Router {
+    let router = paths.iter().fold(Router::new(), |router, path| {
+        router.route_service(path, rpc.clone())
+    });
+    // Last is outermost.
+    router
+        .layer(from_fn(guard::take_in_body))
+        .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
+        .layer(from_fn(guard::limit_wire_size))
+        .layer(from_fn(guard::check_head))
+}
+
+fn services(state: &Arc<HostState>) -> ConnectRpcService {
+    let lifecycle = Arc::new(Lifecycle(Arc::clone(state)));
+    let router = Arc::new(Handshakes(Arc::clone(state))).register(RpcRouter::new());
+    let router = Arc::new(Services(Arc::clone(state))).register(router);
+    let router = PluginLifecycleExt::register(Arc::clone(&lifecycle), router);
+    let router = HealthServiceExt::register(lifecycle, router);
+    ConnectRpcService::new(router)
+        .with_interceptor(PlainDecodeErrors)
+        .with_limits(
+            Limits::default()
+                .with_max_request_body_size(MAX_BODY + ENVELOPE)
+                .with_max_message_size(MAX_BODY),
+        )
+        .with_deadline_policy(
+            DeadlinePolicy::new()
+                .with_max(MAX_DEADLINE)
+                .with_default_timeout(DEFAULT_DEADLINE)
+                .with_enforce_on_streams(true),
+        )
+}
+
+async fn readyz(State(readiness): State<Readiness>) -> impl IntoResponse {
+    if readiness.is_ready() {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready")
+    }
+}
+
+const ENVELOPE: usize = 5;
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
+const MAX_DEADLINE: Duration = Duration::from_secs(30);

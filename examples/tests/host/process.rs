@@ -1,0 +1,167 @@
+//! The program itself: what it prints, and how it ends.
+
+use std::{
+    process::{Output, Stdio},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+const WAIT: Duration = Duration::from_secs(30);
+
+struct Program {
+    child: Child,
+    script: String,
+}
+
+impl Program {
+    // The script is complete when its last command is there: the program prints it in one write.
+    async fn start(arguments: &[&str], secret: Option<&str>) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_plugin-host"));
+        command
+            .args(["--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .env_remove("PLUGIN_HOST_BOOTSTRAP_SECRET");
+        if let Some(secret) = secret {
+            command.env("PLUGIN_HOST_BOOTSTRAP_SECRET", secret);
+        }
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut script = String::new();
+        while let Some(line) = timeout(WAIT, lines.next_line()).await.unwrap().unwrap() {
+            script += &line;
+            script.push('\n');
+            if line.contains("ReportHealth") {
+                break;
+            }
+        }
+        Self { child, script }
+    }
+
+    async fn signal(mut self, signal: &str) -> (std::process::ExitStatus, String) {
+        let id = self.child.id().unwrap().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &id])
+                .status()
+                .await
+                .unwrap()
+                .success()
+        );
+        let status = timeout(WAIT, self.child.wait()).await.unwrap().unwrap();
+        let mut log = String::new();
+        self.child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut log)
+            .await
+            .unwrap();
+        (status, log)
+    }
+}
+
+async fn paste(script: &str, secret: Option<&str>) -> Output {
+    let curl = Command::new("curl").arg("--version").output().await;
+    assert!(curl.is_ok(), "curl is missing: apt-get install curl");
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-eu", "-c", script])
+        .env_remove("PLUGIN_HOST_BOOTSTRAP_SECRET")
+        .env("no_proxy", "*");
+    if let Some(secret) = secret {
+        shell.env("PLUGIN_HOST_BOOTSTRAP_SECRET", secret);
+    }
+    timeout(WAIT, shell.output()).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn the_printed_commands_work_as_pasted() {
+    let secret = "a-secret-of-the-operator";
+    let file = std::env::temp_dir().join(format!("plugin-host's {}", std::process::id()));
+    std::fs::write(&file, format!("{secret}\n")).unwrap();
+    for (arguments, secret) in [
+        (vec![], None),
+        (vec![], Some(secret)),
+        (
+            vec!["--bootstrap-secret-file", file.to_str().unwrap()],
+            None,
+        ),
+        (vec!["--open-admission"], None),
+    ] {
+        let program = Program::start(&arguments, secret).await;
+        assert!(secret.is_none_or(|secret| !program.script.contains(secret)));
+        let output = paste(&program.script, secret).await;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}\n{errors}", program.script);
+        let lines: Vec<_> = String::from_utf8(output.stdout)
+            .unwrap()
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert!(lines[0].contains(r#""registrationId":"reg-"#), "{lines:?}");
+        assert!(
+            lines[1].contains(r#""endpointUrl":"/services/logger/curl-"#),
+            "{lines:?}"
+        );
+        assert_eq!(lines[2], "{}");
+        program.signal("-TERM").await;
+    }
+    std::fs::remove_file(file).unwrap();
+}
+
+#[tokio::test]
+async fn a_signal_ends_it_in_order() {
+    for signal in ["-TERM", "-INT"] {
+        let (status, log) = Program::start(&[], None).await.signal(signal).await;
+        assert_eq!(status.code(), Some(0), "{log}");
+        assert!(log.contains("shutting down"), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn the_generated_secret_is_printed_once_and_logged_never() {
+    let program = Program::start(&[], None).await;
+    let secret = program
+        .script
+        .lines()
+        .find_map(|line| line.strip_prefix("PLUGIN_HOST_BOOTSTRAP_SECRET='"))
+        .unwrap();
+    let secret = secret.trim_end_matches('\'').to_owned();
+    assert_eq!(
+        (secret.len(), program.script.matches(&secret).count()),
+        (64, 1)
+    );
+    let (_, log) = program.signal("-TERM").await;
+    assert!(!log.contains(&secret));
+}
+
+#[tokio::test]
+async fn a_bad_configuration_is_told_and_nothing_listens() {
+    let refused = |arguments: &'static [&str]| async move {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_plugin-host"));
+        command
+            .args(arguments)
+            .env("PLUGIN_HOST_BOOTSTRAP_SECRET", "short");
+        let output = timeout(WAIT, command.output()).await.unwrap().unwrap();
+        assert!(!output.status.success() && output.stdout.is_empty());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let error = refused(&["--listen", "127.0.0.1:0"]).await;
+    assert!(
+        error.contains("PLUGIN_HOST_BOOTSTRAP_SECRET must have 16 to 1024 characters"),
+        "{error}"
+    );
+    let error = refused(&["--bootstrap-secret", "s3cr3t"]).await;
+    assert!(error.contains("unexpected argument"), "{error}");
+}

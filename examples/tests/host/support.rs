@@ -1,0 +1,220 @@
+//! A host in this process, and a client that speaks the protocol by hand.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::Router;
+use bytes::Bytes;
+use clap::Parser;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tower_plugin_core::ManualClock;
+use tower_plugin_examples::host::{HostState, Options, build_with, serve};
+
+pub(crate) const SECRET: &str = "correct-horse-battery-staple";
+pub(crate) const HANDSHAKE: &str = "/connectplugin.v1.HandshakeService/Handshake";
+pub(crate) const REGISTER: &str = "/connectplugin.v1.ServiceRegistry/RegisterService";
+pub(crate) const UNREGISTER: &str = "/connectplugin.v1.ServiceRegistry/UnregisterService";
+pub(crate) const DISCOVER: &str = "/connectplugin.v1.ServiceRegistry/DiscoverService";
+pub(crate) const WATCH: &str = "/connectplugin.v1.ServiceRegistry/WatchService";
+pub(crate) const REPORT: &str = "/connectplugin.v1.PluginLifecycle/ReportHealth";
+pub(crate) const CHECK: &str = "/connectplugin.health.v1.HealthService/Check";
+
+pub(crate) struct Host {
+    pub(crate) address: SocketAddr,
+    pub(crate) clock: ManualClock,
+    client: Client<HttpConnector, Full<Bytes>>,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<()>,
+}
+
+/// Who a plugin is after a handshake.
+#[derive(Clone)]
+pub(crate) struct Plugin {
+    pub(crate) id: String,
+    pub(crate) token: String,
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Host {
+    pub(crate) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// Quotas that no test reaches by accident, and then the ones given.
+    pub(crate) async fn with(arguments: &[&str]) -> Self {
+        Self::with_routes(arguments, Router::new()).await
+    }
+
+    pub(crate) async fn with_routes(arguments: &[&str], own: Router) -> Self {
+        let mut command_line = [&["plugin-host"], arguments].concat();
+        for flag in [
+            "--discover-quota",
+            "--handshake-quota",
+            "--health-quota",
+            "--register-quota",
+        ] {
+            if !arguments.contains(&flag) {
+                command_line.extend([flag, "1000/s"]);
+            }
+        }
+        let options = Options::try_parse_from(command_line).unwrap();
+        let drain = options.drain.0;
+        let clock = ManualClock::new();
+        let (config, _) = options.into_config(Some(SECRET.to_owned())).unwrap();
+        let state = Arc::new(HostState::new(config, Arc::new(clock.clone())).unwrap());
+        let app = build_with(&state, own);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let served = tokio::spawn(async move {
+            serve(listener, app, state.readiness(), drain, async {
+                stopped.await.unwrap();
+            })
+            .await
+            .unwrap();
+        });
+        Self {
+            address,
+            clock,
+            client: Client::builder(TokioExecutor::new()).build_http(),
+            stop,
+            served,
+        }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn client(&self) -> Client<HttpConnector, Full<Bytes>> {
+        self.client.clone()
+    }
+
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        Answer::of(self.client.request(request).await.unwrap()).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(self.url(path)).body(Full::default()).unwrap())
+            .await
+    }
+
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        let mut request = Request::builder().method(Method::POST).uri(self.url(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request.body(Full::new(body.into())).unwrap())
+            .await
+    }
+
+    /// One unary call in JSON, as `plugin` or as nobody.
+    pub(crate) async fn call(&self, path: &str, plugin: Option<&Plugin>, message: Value) -> Answer {
+        let mut headers = vec![
+            ("content-type", "application/json"),
+            ("connect-protocol-version", "1"),
+        ];
+        let bearer = plugin.map(|plugin| (format!("Bearer {}", plugin.token), plugin.id.clone()));
+        if let Some((token, id)) = &bearer {
+            headers.extend([
+                ("authorization", token.as_str()),
+                ("x-plugin-runtime-id", id.as_str()),
+            ]);
+        }
+        self.post(path, &headers, message.to_string()).await
+    }
+
+    /// Admits a plugin.
+    pub(crate) async fn admit(&self, self_id: &str) -> Plugin {
+        let answer = self
+            .call(HANDSHAKE, None, handshake(json!({ "selfId": self_id })))
+            .await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let answer = answer.json();
+        Plugin {
+            id: answer["runtimeId"].as_str().unwrap().to_owned(),
+            token: answer["runtimeToken"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    /// Ends the host, which must happen in bounded time.
+    pub(crate) async fn stop(self) {
+        self.stop.send(()).unwrap();
+        drop(self.client);
+        tokio::time::timeout(Duration::from_secs(20), self.served)
+            .await
+            .unwrap()
+            .unwrap();
+    }
+}
+
+impl Answer {
+    pub(crate) async fn of(response: Response<hyper::body::Incoming>) -> Self {
+        let (parts, body) = response.into_parts();
+        Self {
+            status: parts.status,
+            headers: parts.headers,
+            body: body.collect().await.unwrap().to_bytes(),
+        }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Asserts a refusal in Connect's JSON, and gives its message.
+    #[track_caller]
+    pub(crate) fn refused(&self, status: u16, code: &str) -> String {
+        assert_eq!(
+            (self.status.as_u16(), self.header("content-type")),
+            (status, "application/json"),
+            "{}",
+            self.text()
+        );
+        let body = self.json();
+        assert_eq!(body["code"], code, "{body}");
+        body["message"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+/// A handshake that is admitted, with `changes`.
+pub(crate) fn handshake(changes: Value) -> Value {
+    let mut request = json!({
+        "coreProtocolVersion": 1,
+        "appProtocolVersion": 1,
+        "magicCookieKey": "CONNECT_PLUGIN",
+        "magicCookieValue": SECRET,
+    });
+    let Value::Object(changes) = changes else {
+        panic!("not an object")
+    };
+    request.as_object_mut().unwrap().extend(changes);
+    request
+}
