@@ -176,3 +176,8 @@ impl Service<Request<Chunks>> for Probe {
         })
     }
 }
+
+/// The README at the root, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -65,6 +65,23 @@ fn a_full_bucket_forgets_whoever_owes_least() {
     );
 }
 
+/// Poisson: with 5/3 keys to a bucket of five, 0.6 % of the keys are one too many.
+#[test]
+fn at_the_recommended_size_one_key_in_200_is_forgotten() {
+    const KEYS: u64 = 200_000;
+    let table = Table::new(3 * KEYS as usize, OnFull::Forget);
+    let policy = policy(&["10/s"]);
+    for key in 1..=KEYS {
+        // splitmix64's finish: a hash as good as any.
+        let mut hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        assert!(allows(&table, hash ^ (hash >> 31), &policy, SECOND, 1));
+    }
+    let per_mille = table.forgotten() * 1000 / KEYS;
+    assert!((3..=8).contains(&per_mille), "{per_mille} per mille");
+}
+
 #[test]
 fn a_table_that_denies_forgets_nobody() {
     let table = Table::new(1, OnFull::Deny);
