@@ -20,7 +20,8 @@ use tower_plugin_auth::{
 };
 use tower_plugin_core::Rejection;
 use tower_plugin_ratelimit::{
-    Cost, Decision, KeyHasher, Limiter, MemoryLimiter, Policy, Quota, RateLimitLayer, Unavailable,
+    Decision, KeyHasher, Limiter, MemoryLimiter, Operation, Policy, Quota, RateLimitLayer,
+    Unavailable,
 };
 use tower_plugin_tests::{Account, Broken, Chunks, Probe};
 use tower_plugin_validate::ValidateLayer;
@@ -279,13 +280,13 @@ impl Limiter for Slow<MemoryLimiter> {
         self.0.hasher(policy)
     }
 
-    fn check(
+    fn apply(
         &self,
         policy: &Policy,
         key: KeyHasher,
-        cost: Cost,
+        operation: Operation,
     ) -> Answer<Result<Decision, Unavailable>, Self::Future> {
-        match self.0.check(policy, key, cost) {
+        match self.0.apply(policy, key, operation) {
             Answer::Ready(decision) => Answer::Pending(later(decision)),
             Answer::Pending(_) => unreachable!("memory answers at once"),
         }

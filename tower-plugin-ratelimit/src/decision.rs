@@ -1,6 +1,6 @@
 use std::{cmp::Reverse, time::Duration};
 
-use crate::Quota;
+use crate::{Now, Quota};
 
 /// What a limiter decided about one request, with the numbers of the tightest quota.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -10,8 +10,9 @@ pub struct Decision {
     quota: Quota,
     /// Which of the policy's quotas.
     index: usize,
-    /// Nanoseconds until the quota is whole again, after this decision.
-    debt: u64,
+    /// The state of the key after this decision, and when it was made.
+    state: u64,
+    now: Now,
 }
 
 /// Whether a request may go on.
@@ -19,7 +20,10 @@ pub struct Decision {
 #[non_exhaustive]
 pub enum Verdict {
     /// Within every quota; the cost is debited.
-    Allow,
+    Allow {
+        /// How long to hold the request back first: zero unless the policy lets requests wait.
+        wait: Duration,
+    },
     /// Over a quota; nothing is debited.
     Deny {
         /// When the same cost would be admitted, if nothing else were before.
@@ -30,12 +34,19 @@ pub enum Verdict {
 }
 
 impl Decision {
-    pub(crate) const fn new(verdict: Verdict, quota: Quota, index: usize, debt: u64) -> Self {
+    pub(crate) const fn new(
+        verdict: Verdict,
+        quota: Quota,
+        index: usize,
+        state: u64,
+        now: Now,
+    ) -> Self {
         Self {
             verdict,
             quota,
             index,
-            debt,
+            state,
+            now,
         }
     }
 
@@ -45,7 +56,7 @@ impl Decision {
         let rank = |decision: &Self| match decision.verdict {
             Verdict::CostExceedsBurst => (0, Reverse(Duration::ZERO), 0),
             Verdict::Deny { retry_after } => (1, Reverse(retry_after), 0),
-            Verdict::Allow => (2, Reverse(Duration::ZERO), decision.remaining()),
+            Verdict::Allow { wait } => (2, Reverse(wait), decision.remaining()),
         };
         if rank(&other) < rank(&self) {
             other
@@ -63,7 +74,7 @@ impl Decision {
     /// Whether the request may go on.
     #[must_use]
     pub const fn is_allowed(&self) -> bool {
-        matches!(self.verdict, Verdict::Allow)
+        matches!(self.verdict, Verdict::Allow { .. })
     }
 
     /// When the same request may succeed: `None` if it just did, or never will.
@@ -71,7 +82,7 @@ impl Decision {
     pub const fn retry_after(&self) -> Option<Duration> {
         match self.verdict {
             Verdict::Deny { retry_after } => Some(retry_after),
-            Verdict::Allow | Verdict::CostExceedsBurst => None,
+            Verdict::Allow { .. } | Verdict::CostExceedsBurst => None,
         }
     }
 
@@ -90,18 +101,34 @@ impl Decision {
     /// How much of the quota is left, in units of cost.
     #[must_use]
     pub const fn remaining(&self) -> u32 {
-        self.quota.gcra().remaining(self.debt)
+        self.quota.rule().remaining(self.state, self.now)
     }
 
     /// How long until the quota is whole again.
     #[must_use]
     pub const fn reset(&self) -> Duration {
-        Duration::from_nanos(self.debt)
+        Duration::from_nanos(self.quota.rule().reset(self.state, self.now))
     }
 
     /// How long until more is [left](Self::remaining) than now; zero when nothing is missing.
     #[must_use]
     pub const fn next_unit(&self) -> Duration {
-        Duration::from_nanos(self.quota.gcra().next_unit(self.debt))
+        Duration::from_nanos(self.quota.rule().next_unit(self.state, self.now))
+    }
+
+    /// How long to hold the request back; zero unless the policy lets requests wait.
+    #[must_use]
+    pub const fn wait(&self) -> Duration {
+        match self.verdict {
+            Verdict::Allow { wait } => wait,
+            Verdict::Deny { .. } | Verdict::CostExceedsBurst => Duration::ZERO,
+        }
+    }
+
+    /// When it was made, by the limiter's clocks: what a [refund](crate::Operation::Refund) of it
+    /// asks for.
+    #[must_use]
+    pub const fn made_at(&self) -> Now {
+        self.now
     }
 }

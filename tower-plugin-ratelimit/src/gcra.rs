@@ -11,6 +11,9 @@
 //! From which follows, for every window of length W however placed, the one promise:
 //! `admitted cost <= burst + W / interval`.
 //!
+//! Where callers may wait, the debt may grow beyond the capacity by the longest wait; what exceeds the
+//! capacity is how long the request is held back, so the promise holds for when it goes on.
+//!
 //! Times are nanoseconds since an origin that `tat` and `now` share. A `tat` that is not later than
 //! `now` means the same as none at all, so 0 is the state of a key that was never seen.
 
@@ -24,8 +27,8 @@
 /// let quota = Gcra::new(500_000_000, 2).unwrap();
 /// let now = 7_000_000_000;
 ///
-/// let Verdict::Allow { tat } = quota.decide(0, now, 1) else { panic!() };
-/// let Verdict::Allow { tat } = quota.decide(tat, now, 1) else { panic!() };
+/// let Verdict::Allow { tat, .. } = quota.decide(0, now, 1) else { panic!() };
+/// let Verdict::Allow { tat, .. } = quota.decide(tat, now, 1) else { panic!() };
 /// let Verdict::Deny { retry_after, .. } = quota.decide(tat, now, 1) else { panic!() };
 /// assert_eq!(retry_after, 500_000_000);
 /// ```
@@ -33,6 +36,7 @@
 pub struct Gcra {
     interval: u64,
     capacity: u64,
+    max_wait: u64,
 }
 
 /// What [`Gcra::decide`] finds. `tat` is the state to keep.
@@ -47,6 +51,8 @@ pub enum Verdict {
     Allow {
         /// The state to keep.
         tat: u64,
+        /// Nanoseconds to hold the request back; 0 unless [`Gcra::with_max_wait`] allows more.
+        wait: u64,
     },
     /// Over the quota; nothing is debited.
     Deny {
@@ -66,11 +72,27 @@ impl Gcra {
     #[must_use]
     pub const fn new(interval: u64, burst: u32) -> Option<Self> {
         match interval.checked_mul(burst as u64) {
-            Some(capacity) if capacity > 0 && capacity <= Self::MAX_CAPACITY => {
-                Some(Self { interval, capacity })
-            }
+            Some(capacity) if capacity > 0 && capacity <= Self::MAX_CAPACITY => Some(Self {
+                interval,
+                capacity,
+                max_wait: 0,
+            }),
             _ => None,
         }
+    }
+
+    /// Admits also what would be within the quota after a wait of up to `nanos`, as if it came then.
+    ///
+    /// Requests that wait are served in the order they were decided in. At most
+    /// [`MAX_CAPACITY`](Self::MAX_CAPACITY).
+    #[must_use]
+    pub const fn with_max_wait(mut self, nanos: u64) -> Self {
+        self.max_wait = if nanos < Self::MAX_CAPACITY {
+            nanos
+        } else {
+            Self::MAX_CAPACITY
+        };
+        self
     }
 
     /// The longest a spent quota may take to be whole again: 2^62 ns, about 146 years. Below it no
@@ -92,16 +114,28 @@ impl Gcra {
         }
         let debt = self.debt(tat, now);
         let total = debt + need;
-        if total <= self.capacity {
+        if total <= self.limit() {
             Verdict::Allow {
                 tat: now.saturating_add(total),
+                wait: total.saturating_sub(self.capacity),
             }
         } else {
             Verdict::Deny {
                 tat: now.saturating_add(debt),
-                retry_after: total - self.capacity,
+                retry_after: total - self.limit(),
             }
         }
+    }
+
+    /// Debits a cost that was incurred whether or not it fits, and returns the state to keep.
+    ///
+    /// Debt beyond what the quota allows is forgiven.
+    #[must_use]
+    pub const fn charge(self, tat: u64, now: u64, cost: u32) -> u64 {
+        let need = self.interval.saturating_mul(cost as u64);
+        let total = self.debt(tat, now).saturating_add(need);
+        let limit = self.limit();
+        now.saturating_add(if total < limit { total } else { limit })
     }
 
     /// Takes back a cost that was debited at `debited_at`, and returns the state to keep.
@@ -123,11 +157,13 @@ impl Gcra {
     #[must_use]
     pub const fn debt(self, tat: u64, now: u64) -> u64 {
         let debt = tat.saturating_sub(now);
-        if debt < self.capacity {
-            debt
-        } else {
-            self.capacity
-        }
+        let limit = self.limit();
+        if debt < limit { debt } else { limit }
+    }
+
+    /// The most that may be owed. Each part is at most 2^62, so nothing overflows.
+    const fn limit(self) -> u64 {
+        self.capacity + self.max_wait
     }
 
     /// How many units still fit beside a debt.

@@ -87,6 +87,7 @@
     )
 )]
 
+pub mod calendar;
 mod decision;
 pub mod gcra;
 pub mod key;
@@ -95,13 +96,16 @@ mod limiter;
 mod memory;
 mod policy;
 mod quota;
+mod rule;
 
+pub use calendar::CalendarPeriod;
 pub use decision::{Decision, Verdict};
 pub use limit::{OnMissingKey, RateLimit, RateLimitHeaders, RateLimitLayer, ResponseFuture};
-pub use limiter::{Limiter, Unavailable};
+pub use limiter::{Limiter, Operation, Unavailable};
 pub use memory::{InvalidCapacity, KeyHasher, MemoryLimiter, OnFull, Stats, Table};
 pub use policy::{Cost, InvalidPolicy, Policy};
 pub use quota::{InvalidQuota, InvalidQuotaKind, Quota};
+pub use rule::{Now, Rule};
 
 pub use tower_plugin_core::{
     self as core, Answer, ClientIp, Clock, ManualClock, Rejection, ResponseBody, SystemClock,

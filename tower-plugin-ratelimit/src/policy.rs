@@ -3,6 +3,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     num::NonZeroU32,
     sync::Arc,
+    time::Duration,
 };
 
 use crate::Quota;
@@ -31,6 +32,8 @@ struct Inner {
     /// Again, because there always is one.
     first: Quota,
     quotas: Box<[Quota]>,
+    max_wait: Duration,
+    has_calendar: bool,
     id: u64,
 }
 
@@ -53,25 +56,55 @@ impl Policy {
         if !(1..=64).contains(&name.len()) || !name.bytes().all(printable) {
             return Err(InvalidPolicy::Name);
         }
+        let mut hasher = DefaultHasher::new();
         let quotas: Box<[Quota]> = quotas.into_iter().collect();
-        match quotas.first() {
-            Some(&first) if quotas.len() <= Self::MAX_QUOTAS => {
-                Ok(Self::assembled(name, first, quotas))
-            }
-            _ => Err(InvalidPolicy::Quotas),
-        }
+        (&name, &quotas).hash(&mut hasher);
+        Self::assembled(name, &quotas, Duration::ZERO, hasher.finish()).ok_or(InvalidPolicy::Quotas)
     }
 
-    fn assembled(name: Box<str>, first: Quota, quotas: Box<[Quota]>) -> Self {
+    /// Other quotas for the same keys: what they owe, they go on owing.
+    ///
+    /// Each quota meets the debt of the one in its place. Debt beyond what the new one allows is
+    /// forgiven, at worst down to a quota that is spent.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPolicy`] if there are no quotas or more than [`MAX_QUOTAS`](Self::MAX_QUOTAS).
+    pub fn with_quotas(
+        &self,
+        quotas: impl IntoIterator<Item = Quota>,
+    ) -> Result<Self, InvalidPolicy> {
+        let quotas: Box<[Quota]> = quotas.into_iter().collect();
+        Self::assembled(self.0.name.clone(), &quotas, self.0.max_wait, self.0.id)
+            .ok_or(InvalidPolicy::Quotas)
+    }
+
+    /// Lets requests wait for up to `wait` rather than be refused, first come, first served.
+    ///
+    /// It shares no state with the policy that does not wait. Calendar quotas refuse all the same.
+    #[must_use]
+    pub fn with_max_wait(self, wait: Duration) -> Self {
         let mut hasher = DefaultHasher::new();
-        name.hash(&mut hasher);
-        quotas.hash(&mut hasher);
-        Self(Arc::new(Inner {
-            name,
-            first,
-            quotas,
-            id: hasher.finish(),
-        }))
+        (self.0.id, wait).hash(&mut hasher);
+        let waiting = Self::assembled(self.0.name.clone(), &self.0.quotas, wait, hasher.finish());
+        waiting.unwrap_or(self)
+    }
+
+    /// `None` if there are too few or too many.
+    fn assembled(name: Box<str>, quotas: &[Quota], max_wait: Duration, id: u64) -> Option<Self> {
+        let nanos = u64::try_from(max_wait.as_nanos()).unwrap_or(u64::MAX);
+        let quotas: Box<[Quota]> = quotas.iter().map(|q| q.with_max_wait(nanos)).collect();
+        let first = *quotas.first()?;
+        (quotas.len() <= Self::MAX_QUOTAS).then(|| {
+            Self(Arc::new(Inner {
+                name,
+                first,
+                has_calendar: quotas.iter().any(|quota| quota.is_calendar()),
+                quotas,
+                max_wait,
+                id,
+            }))
+        })
     }
 
     /// What clients are told they met.
@@ -84,6 +117,17 @@ impl Policy {
     #[must_use]
     pub fn quotas(&self) -> &[Quota] {
         &self.0.quotas
+    }
+
+    /// How long a request may wait; zero unless [`with_max_wait`](Self::with_max_wait) says more.
+    #[must_use]
+    pub fn max_wait(&self) -> Duration {
+        self.0.max_wait
+    }
+
+    /// Whether the wall clock has to be read.
+    pub(crate) fn has_calendar(&self) -> bool {
+        self.0.has_calendar
     }
 
     pub(crate) fn first_quota(&self) -> Quota {
@@ -100,7 +144,16 @@ impl Policy {
 /// A quota alone is a policy named `default`.
 impl From<Quota> for Policy {
     fn from(quota: Quota) -> Self {
-        Self::assembled("default".into(), quota, Box::new([quota]))
+        let mut hasher = DefaultHasher::new();
+        ("default", quota).hash(&mut hasher);
+        Self(Arc::new(Inner {
+            name: "default".into(),
+            first: quota,
+            has_calendar: quota.is_calendar(),
+            quotas: Box::new([quota]),
+            max_wait: Duration::ZERO,
+            id: hasher.finish(),
+        }))
     }
 }
 

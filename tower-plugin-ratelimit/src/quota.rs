@@ -1,8 +1,13 @@
-use std::{fmt, str::FromStr, time::Duration};
+use std::time::Duration;
 
-use crate::gcra::Gcra;
+use crate::{
+    calendar::{Calendar, CalendarPeriod},
+    gcra::Gcra,
+    rule::Rule,
+};
 
 mod error;
+mod text;
 
 pub use error::{InvalidQuota, InvalidQuotaKind};
 
@@ -10,10 +15,12 @@ pub use error::{InvalidQuota, InvalidQuotaKind};
 ///
 /// Every window of length W, however placed, sees at most `burst + count * W / period`. So "10 per
 /// second" with a burst of 10 admits up to 20 within the first second of a busy key: 10 at once and
-/// 10 as they come back. Set a smaller burst where that is too much.
+/// 10 as they come back. Where that is too much, set a smaller burst or say
+/// [`at_most`](Self::at_most).
 ///
 /// Its text form is `COUNT/PERIOD[:BURST]`: `10/s:20`, `6/m:10`, `1000/d`, `5/30s`. The unit is one
-/// of `ns`, `us`, `ms`, `s`, `m`, `h`, `d`; without a burst it is the count.
+/// of `ns`, `us`, `ms`, `s`, `m`, `h`, `d`; without a burst it is the count. `<=100/m` is
+/// [`at_most`](Self::at_most), `5000/utc-month` a [`calendar`](Self::calendar) quota.
 ///
 /// ```
 /// use tower_plugin_ratelimit::Quota;
@@ -25,10 +32,17 @@ pub use error::{InvalidQuota, InvalidQuotaKind};
 /// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Quota {
-    count: u32,
-    period: Duration,
+    form: Form,
     burst: u32,
-    gcra: Gcra,
+    rule: Rule,
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+enum Form {
+    AtMost { count: u32, window: Duration },
+    Calendar { count: u32, period: CalendarPeriod },
+    Rate { count: u32, period: Duration },
 }
 
 impl Quota {
@@ -38,7 +52,7 @@ impl Quota {
     ///
     /// [`InvalidQuota`] if `count` is 0. The other constructors fail likewise.
     pub const fn per_second(count: u32) -> Result<Self, InvalidQuota> {
-        Self::with_period(count, SECOND)
+        Self::with_period(count, Duration::from_secs(1))
     }
 
     /// `count` per minute, which may all come at once.
@@ -78,18 +92,49 @@ impl Quota {
     /// [`InvalidQuota`] if `count` is 0, if `period` is not in 1 ms to 366 days, or if the rate is
     /// above 10^9 per second.
     pub const fn with_period(count: u32, period: Duration) -> Result<Self, InvalidQuota> {
-        if count == 0 {
-            return Err(InvalidQuota::new(InvalidQuotaKind::Count));
+        if let Err(invalid) = checked(count, period) {
+            return Err(invalid);
         }
-        if period.as_nanos() < MIN_PERIOD.as_nanos() || period.as_nanos() > MAX_PERIOD.as_nanos() {
-            return Err(InvalidQuota::new(InvalidQuotaKind::Period));
+        let form = Form::Rate { count, period };
+        Self::paced(form, interval(count, period), count)
+    }
+
+    /// At most `count` in *any* window of this length, wherever it begins.
+    ///
+    /// That is what "100 per minute" means to whoever must not see the 101st. It is kept by a burst
+    /// of half the count, and a rate that brings no more than the rest within a window: a steady
+    /// caller gets `count / 2 + 1` per window or a little more, and no window sees more than
+    /// `count`.
+    ///
+    /// # Errors
+    ///
+    /// See [`with_period`](Self::with_period).
+    pub const fn at_most(count: u32, window: Duration) -> Result<Self, InvalidQuota> {
+        if let Err(invalid) = checked(count, window) {
+            return Err(invalid);
         }
-        // At most 366 days, which is below 2^55 ns.
-        let nanos = period.as_nanos() as u64;
-        if nanos < count as u64 {
-            return Err(InvalidQuota::new(InvalidQuotaKind::Rate));
+        let burst = if count < 2 { 1 } else { count / 2 };
+        // The shortest with which `count - burst + 1` units do not come back within a closed window.
+        let interval = window.as_nanos() as u64 / (count - burst + 1) as u64 + 1;
+        Self::paced(Form::AtMost { count, window }, interval, burst)
+    }
+
+    /// At most `count` in each UTC minute, hour, day or month, all of which may come at once.
+    ///
+    /// For billing: around the turn of a period, one window sees up to twice the count.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidQuota`] if `count` is 0.
+    pub const fn calendar(count: u32, period: CalendarPeriod) -> Result<Self, InvalidQuota> {
+        match Calendar::new(count, period) {
+            Some(calendar) => Ok(Self {
+                form: Form::Calendar { count, period },
+                burst: count,
+                rule: Rule::Calendar(calendar),
+            }),
+            None => Err(InvalidQuota::new(InvalidQuotaKind::Count)),
         }
-        Self::compiled(count, period, count)
     }
 
     /// Sets how much may come at once.
@@ -97,34 +142,73 @@ impl Quota {
     /// # Errors
     ///
     /// [`InvalidQuota`] if `burst` is 0, or so large that a spent quota would take more than 146
-    /// years to be whole again.
+    /// years to be whole again, or if the quota is not a rate: [`at_most`](Self::at_most) and
+    /// [`calendar`](Self::calendar) fix it.
     pub const fn allow_burst(self, burst: u32) -> Result<Self, InvalidQuota> {
-        Self::compiled(self.count, self.period, burst)
+        match self.form {
+            Form::Rate { count, period } => Self::paced(self.form, interval(count, period), burst),
+            Form::AtMost { .. } | Form::Calendar { .. } => {
+                Err(InvalidQuota::new(InvalidQuotaKind::Burst))
+            }
+        }
     }
 
-    const fn compiled(count: u32, period: Duration, burst: u32) -> Result<Self, InvalidQuota> {
-        let interval = (period.as_nanos() as u64).div_ceil(count as u64);
+    /// The share of one of `replicas` that limit in memory, each for itself: an equal part of the
+    /// rate and of the burst, the burst rounded down and at least 1.
+    ///
+    /// Behind a balancer that spreads a key's requests evenly, together they admit the quota.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidQuota`] if `replicas` is 0, or if a replica's period would exceed 366 days; for
+    /// [`at_most`](Self::at_most) and [`calendar`](Self::calendar) also if there is less than one
+    /// unit for each replica.
+    pub const fn per_replica(self, replicas: u32) -> Result<Self, InvalidQuota> {
+        if replicas == 0 {
+            return Err(InvalidQuota::new(InvalidQuotaKind::Replicas));
+        }
+        match self.form {
+            Form::AtMost { count, window } => Self::at_most(count / replicas, window),
+            Form::Calendar { count, period } => Self::calendar(count / replicas, period),
+            Form::Rate { count, period } => {
+                let burst = self.burst / replicas;
+                match Self::with_period(count, period.saturating_mul(replicas)) {
+                    Ok(share) => share.allow_burst(if burst == 0 { 1 } else { burst }),
+                    invalid @ Err(_) => invalid,
+                }
+            }
+        }
+    }
+
+    const fn paced(form: Form, interval: u64, burst: u32) -> Result<Self, InvalidQuota> {
         match Gcra::new(interval, burst) {
             Some(gcra) => Ok(Self {
-                count,
-                period,
+                form,
                 burst,
-                gcra,
+                rule: Rule::Gcra(gcra),
             }),
             None => Err(InvalidQuota::new(InvalidQuotaKind::Burst)),
         }
     }
 
-    /// How much comes back per [period](Self::period).
+    /// How much is allowed per [period](Self::period).
     #[must_use]
     pub const fn count(self) -> u32 {
-        self.count
+        match self.form {
+            Form::AtMost { count, .. }
+            | Form::Calendar { count, .. }
+            | Form::Rate { count, .. } => count,
+        }
     }
 
-    /// The time in which [count](Self::count) comes back.
+    /// The time the [count](Self::count) is for; 31 days for a calendar month.
     #[must_use]
     pub const fn period(self) -> Duration {
-        self.period
+        match self.form {
+            Form::AtMost { window, .. } => window,
+            Form::Calendar { period, .. } => Duration::from_secs(period.seconds()),
+            Form::Rate { period, .. } => period,
+        }
     }
 
     /// How much may come at once.
@@ -133,163 +217,55 @@ impl Quota {
         self.burst
     }
 
+    /// How long a spent quota takes to be whole again, at most.
+    #[must_use]
+    pub const fn refill(self) -> Duration {
+        match self.rule {
+            Rule::Calendar(_) => self.period(),
+            Rule::Gcra(gcra) => Duration::from_nanos(gcra.capacity()),
+        }
+    }
+
     /// The quota as the engine decides by it.
     #[must_use]
-    pub const fn gcra(self) -> Gcra {
-        self.gcra
+    pub const fn rule(self) -> Rule {
+        self.rule
     }
-}
 
-impl FromStr for Quota {
-    type Err = InvalidQuota;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let syntax = InvalidQuota::new(InvalidQuotaKind::Syntax);
-        let (rate, burst) = match text.split_once(':') {
-            Some((rate, burst)) => (rate, Some(number(burst).ok_or(syntax)?)),
-            None => (text, None),
-        };
-        let (count, period) = rate.split_once('/').ok_or(syntax)?;
-        let unit_at = period.find(|c: char| !c.is_ascii_digit()).ok_or(syntax)?;
-        let (multiple, unit) = period.split_at(unit_at);
-        let unit = UNITS
-            .iter()
-            .find_map(|(name, nanos)| (*name == unit).then_some(*nanos))
-            .ok_or(syntax)?;
-        let multiple = match multiple {
-            "" => 1,
-            digits => digits.parse::<u64>().map_err(|_| syntax)?,
-        };
-        let period = unit
-            .checked_mul(multiple)
-            .map(Duration::from_nanos)
-            .ok_or(InvalidQuota::new(InvalidQuotaKind::Period))?;
-        let quota = Self::with_period(number(count).ok_or(syntax)?, period)?;
-        burst.map_or(Ok(quota), |burst| quota.allow_burst(burst))
+    pub(crate) const fn is_calendar(self) -> bool {
+        matches!(self.rule, Rule::Calendar(_))
     }
-}
 
-impl fmt::Display for Quota {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nanos = self.period.as_nanos() as u64;
-        let whole = UNITS
-            .iter()
-            .rev()
-            .find(|(_, unit)| nanos.is_multiple_of(*unit));
-        let (unit, multiple) = whole.map_or(("ns", nanos), |(name, unit)| (*name, nanos / unit));
-        write!(f, "{}/", self.count)?;
-        if multiple != 1 {
-            write!(f, "{multiple}")?;
+    /// Lets callers wait; a calendar has nothing to wait for.
+    pub(crate) const fn with_max_wait(mut self, nanos: u64) -> Self {
+        if let Rule::Gcra(gcra) = self.rule {
+            self.rule = Rule::Gcra(gcra.with_max_wait(nanos));
         }
-        f.write_str(unit)?;
-        if self.burst != self.count {
-            write!(f, ":{}", self.burst)?;
-        }
-        Ok(())
+        self
     }
 }
 
-/// Digits only: `u32::from_str` alone would also take a sign.
-fn number(text: &str) -> Option<u32> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten()
+const fn checked(count: u32, period: Duration) -> Result<(), InvalidQuota> {
+    let nanos = period.as_nanos();
+    let kind = if count == 0 {
+        InvalidQuotaKind::Count
+    } else if nanos < MIN_PERIOD.as_nanos() || nanos > MAX_PERIOD.as_nanos() {
+        InvalidQuotaKind::Period
+    } else if nanos < count as u128 {
+        InvalidQuotaKind::Rate
+    } else {
+        return Ok(());
+    };
+    Err(InvalidQuota::new(kind))
 }
 
-const SECOND: Duration = Duration::from_secs(1);
+/// Rounded up: the rate is never above what was asked for. A checked period is below 2^55 ns.
+const fn interval(count: u32, period: Duration) -> u64 {
+    (period.as_nanos() as u64).div_ceil(count as u64)
+}
+
 const MIN_PERIOD: Duration = Duration::from_millis(1);
 const MAX_PERIOD: Duration = Duration::from_secs(366 * 86_400);
-/// In nanoseconds, ascending.
-const UNITS: [(&str, u64); 7] = [
-    ("ns", 1),
-    ("us", 1_000),
-    ("ms", 1_000_000),
-    ("s", 1_000_000_000),
-    ("m", 60 * 1_000_000_000),
-    ("h", 3_600 * 1_000_000_000),
-    ("d", 86_400 * 1_000_000_000),
-];
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn the_text_form_is_read_and_written() {
-        let cases = [
-            ("10/s:20", "10/s:20", 10, 1_000, 20),
-            ("6/m:10", "6/m:10", 6, 60_000, 10),
-            ("1000/d", "1000/d", 1000, 86_400_000, 1000),
-            ("5/30s", "5/30s", 5, 30_000, 5),
-            ("5/60s:5", "5/m", 5, 60_000, 5),
-            ("3/250ms", "3/250ms", 3, 250, 3),
-            ("1/h:1", "1/h", 1, 3_600_000, 1),
-        ];
-        for (text, canonical, count, millis, burst) in cases {
-            let quota: Quota = text.parse().unwrap();
-            assert_eq!(quota.to_string(), canonical);
-            assert_eq!(
-                (quota.count(), quota.period(), quota.burst()),
-                (count, Duration::from_millis(millis), burst)
-            );
-        }
-    }
-
-    #[test]
-    fn f38_an_impossible_quota_is_refused_with_its_range() {
-        use InvalidQuotaKind as Kind;
-        let cases = [
-            ("0/s", Kind::Count, "1 to 4294967295"),
-            ("1/0s", Kind::Period, "1 ms to 366 days"),
-            ("1/367d", Kind::Period, "1 ms to 366 days"),
-            ("1/s:0", Kind::Burst, "at least 1"),
-            ("1/366d:4000000000", Kind::Burst, "146 years"),
-            ("2000000/ms", Kind::Rate, "1000000000 per second"),
-            ("", Kind::Syntax, "COUNT/PERIOD"),
-            ("10", Kind::Syntax, "COUNT/PERIOD"),
-            ("10/", Kind::Syntax, "COUNT/PERIOD"),
-            ("10/w", Kind::Syntax, "COUNT/PERIOD"),
-            ("-1/s", Kind::Syntax, "COUNT/PERIOD"),
-            ("+1/s", Kind::Syntax, "COUNT/PERIOD"),
-            ("1.5/s", Kind::Syntax, "COUNT/PERIOD"),
-            ("NaN/s", Kind::Syntax, "COUNT/PERIOD"),
-            ("1/s:", Kind::Syntax, "COUNT/PERIOD"),
-            ("99999999999/s", Kind::Syntax, "COUNT/PERIOD"),
-        ];
-        for (text, kind, told) in cases {
-            let refused = text.parse::<Quota>().unwrap_err();
-            assert_eq!(refused.kind(), kind, "{text:?}");
-            assert!(refused.to_string().contains(told), "{text:?}: {refused}");
-        }
-    }
-
-    #[test]
-    fn the_interval_is_rounded_against_the_caller() {
-        assert_eq!(Quota::per_second(3).unwrap().gcra().interval(), 333_333_334);
-        assert_eq!(Quota::per_second(700_000).unwrap().gcra().interval(), 1_429);
-    }
-
-    proptest! {
-        #[test]
-        fn any_quota_survives_its_text(
-            count in 1_u32..1_000_000,
-            nanos in 1_000_000_u64..31_622_400_000_000_000,
-            unit in prop::sample::select(UNITS.to_vec()),
-            burst in 1_u32..1_000_000,
-        ) {
-            let period = Duration::from_nanos(nanos / unit.1 * unit.1);
-            let Ok(quota) = Quota::with_period(count, period) else {
-                return Ok(());
-            };
-            if let Ok(quota) = quota.allow_burst(burst) {
-                prop_assert_eq!(quota.to_string().parse(), Ok(quota));
-            }
-        }
-
-        #[test]
-        fn any_text_is_read_or_refused(text in ".{0,24}") {
-            let _ = text.parse::<Quota>();
-        }
-    }
-}
+mod tests;

@@ -20,7 +20,7 @@ fn a_burst_is_admitted_at_once_and_then_one_each_interval() {
 #[test]
 fn a_denial_debits_nothing() {
     let quota = Gcra::new(100, 5).unwrap();
-    let Verdict::Allow { tat } = quota.decide(0, 1_000, 3) else {
+    let Verdict::Allow { tat, .. } = quota.decide(0, 1_000, 3) else {
         panic!()
     };
     let denied = quota.decide(tat, 1_000, 3);
@@ -83,6 +83,35 @@ fn the_numbers_for_headers_agree_with_the_decision() {
 }
 
 #[test]
+fn who_may_wait_is_served_in_turn_and_not_before_the_quota_allows() {
+    let quota = Gcra::new(100, 2).unwrap().with_max_wait(250);
+    let (mut tat, mut waits) = (0, Vec::new());
+    for _ in 0..6 {
+        match quota.decide(tat, 1_000, 1) {
+            Verdict::Allow { tat: next, wait } => {
+                waits.push(wait);
+                tat = next;
+            }
+            Verdict::Deny { retry_after, .. } => assert_eq!(retry_after, 50),
+            Verdict::CostExceedsBurst => panic!(),
+        }
+    }
+    assert_eq!(waits, [0, 0, 100, 200]);
+}
+
+#[test]
+fn what_is_charged_afterwards_is_owed_up_to_the_capacity() {
+    let quota = Gcra::new(100, 3).unwrap();
+    let mut tat = 0;
+    for _ in 0..9 {
+        tat = quota.charge(tat, 1_000, 1);
+    }
+    assert_eq!(quota.debt(tat, 1_000), quota.capacity());
+    assert!(matches!(quota.decide(tat, 1_100, 1), Verdict::Allow { .. }));
+    assert_eq!(quota.charge(0, u64::MAX, u32::MAX), u64::MAX);
+}
+
+#[test]
 fn what_cannot_work_is_not_built() {
     for (interval, burst) in [(0, 1), (1, 0), (u64::MAX, 1), (1 << 31, u32::MAX)] {
         assert_eq!(Gcra::new(interval, burst), None, "{interval} {burst}");
@@ -104,12 +133,34 @@ proptest! {
         let (mut tat, mut now, mut admitted) = (0, 1, Vec::new());
         for (pause, cost) in steps {
             now += pause;
-            if let Verdict::Allow { tat: next } = quota.decide(tat, now, cost) {
+            if let Verdict::Allow { tat: next, .. } = quota.decide(tat, now, cost) {
                 tat = next;
                 admitted.push((now, u64::from(cost)));
             }
         }
         assert_window_bound(quota, burst, &admitted)?;
+    }
+
+    /// Also for requests that wait: what counts is when they go on.
+    #[test]
+    fn no_window_lets_more_go_on_than_burst_and_rate(
+        interval in 1_u64..100,
+        burst in 1_u32..10,
+        max_wait in 0_u64..2_000,
+        steps in prop::collection::vec((0_u64..300, 1_u32..6), 1..120),
+    ) {
+        let quota = Gcra::new(interval, burst).unwrap().with_max_wait(max_wait);
+        let (mut tat, mut now, mut going_on) = (0, 1, Vec::new());
+        for (pause, cost) in steps {
+            now += pause;
+            if let Verdict::Allow { tat: next, wait } = quota.decide(tat, now, cost) {
+                prop_assert!(wait <= max_wait);
+                tat = next;
+                going_on.push((now + wait, u64::from(cost)));
+            }
+        }
+        prop_assert!(going_on.is_sorted_by_key(|(at, _)| *at) , "first come, first served");
+        assert_window_bound(quota, burst, &going_on)?;
     }
 
     /// A refunded cost counts as never admitted, whenever the refund comes.
@@ -127,7 +178,7 @@ proptest! {
             if action == 0 && !admitted.is_empty() {
                 let (at, cost) = admitted.remove(admitted.len() / 2);
                 tat = quota.refund(tat, now, u32::try_from(cost).unwrap(), at);
-            } else if let Verdict::Allow { tat: next } = quota.decide(tat, now, cost) {
+            } else if let Verdict::Allow { tat: next, .. } = quota.decide(tat, now, cost) {
                 tat = next;
                 admitted.push((now, u64::from(cost)));
             }
@@ -197,7 +248,7 @@ proptest! {
             clock.advance(Duration::from_nanos(pause));
             let theirs = oracle.check_n(NonZeroU32::new(cost).unwrap());
             match (quota.decide(tat, now, cost), theirs) {
-                (Verdict::Allow { tat: next }, Ok(Ok(()))) => tat = next,
+                (Verdict::Allow { tat: next, .. }, Ok(Ok(()))) => tat = next,
                 (Verdict::Deny { retry_after, .. }, Ok(Err(not_until))) => {
                     let wait = NotUntil::wait_time_from(&not_until, clock.now());
                     prop_assert_eq!(u128::from(retry_after), wait.as_nanos());
@@ -246,7 +297,7 @@ impl Key {
         let mut admitted = 0;
         for _ in 0..times {
             self.tat = match self.quota.decide(self.tat, now, cost) {
-                Verdict::Allow { tat } => {
+                Verdict::Allow { tat, .. } => {
                     admitted += 1;
                     tat
                 }

@@ -36,7 +36,7 @@ pub(super) fn policy(policy: &Policy) -> HeaderValue {
         out.push_str(";q=");
         push_number(&mut out, u64::from(quota.burst()));
         out.push_str(";w=");
-        push_seconds(&mut out, Duration::from_nanos(quota.gcra().capacity()));
+        push_seconds(&mut out, quota.refill());
     }
     value(out)
 }

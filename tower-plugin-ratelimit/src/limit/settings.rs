@@ -94,7 +94,7 @@ impl Settings {
                 "COST_EXCEEDS_BURST",
                 "the request costs more than its limit ever allows",
             ),
-            Verdict::Allow | Verdict::Deny { .. } => Rejection::new(
+            Verdict::Allow { .. } | Verdict::Deny { .. } => Rejection::new(
                 Code::ResourceExhausted,
                 "RATE_LIMITED",
                 "rate limit exceeded",

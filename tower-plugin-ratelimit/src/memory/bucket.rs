@@ -78,6 +78,12 @@ impl Bucket {
         self.tats.iter().filter(owes).count()
     }
 
+    /// What the longest debtor owes, read without the lock.
+    pub(super) fn longest_debt(&self, now: u64) -> u64 {
+        let debts = self.tats.iter().map(|tat| tat.load(Relaxed));
+        debts.max().unwrap_or(0).saturating_sub(now)
+    }
+
     #[inline]
     pub(super) fn tat(&self, slot: usize) -> u64 {
         self.tats.get(slot).map_or(0, |tat| tat.load(Relaxed))

@@ -3,13 +3,14 @@ use std::{
     future::Ready,
     hash::{BuildHasher, Hash, Hasher, RandomState},
     sync::{Arc, OnceLock},
+    time::{Duration, UNIX_EPOCH},
 };
 
 use foldhash::{SharedSeed, quality::FoldHasher};
 use tower_plugin_core::{Answer, Clock, SystemClock};
 
 use super::{OnFull, Table};
-use crate::{Cost, Decision, Limiter, Policy, Unavailable};
+use crate::{Cost, Decision, Limiter, Now, Operation, Policy, Unavailable};
 
 /// A limiter in this process' memory, of a size that is fixed when it is built.
 ///
@@ -90,24 +91,33 @@ impl<C: Clock> MemoryLimiter<C> {
     ///
     /// For handlers that limit by something only they know. The key shares its quota with what a
     /// layer on a clone of this limiter keys by the same value under the same policy.
+    #[inline]
     pub fn check_key(&self, policy: &Policy, key: impl Hash, cost: Cost) -> Decision {
+        self.apply_key(policy, key, Operation::Check(cost))
+    }
+
+    /// Does something with the quotas of `key`, all of them or none, and says where it stands.
+    #[inline]
+    pub fn apply_key(&self, policy: &Policy, key: impl Hash, operation: Operation) -> Decision {
         let mut hasher = self.hasher(policy);
         key.hash(&mut hasher);
-        self.decide(policy, &hasher, cost)
+        self.decide(policy, &hasher, operation)
     }
 
     #[inline]
-    fn decide(&self, policy: &Policy, key: &KeyHasher, cost: Cost) -> Decision {
+    fn decide(&self, policy: &Policy, key: &KeyHasher, operation: Operation) -> Decision {
         let Shared { table, clock, .. } = &*self.shared;
-        table.decide(key.finish(), policy, clock.monotonic_nanos(), cost.units())
+        table.apply(key.finish(), policy, now(clock, policy), operation)
     }
 
     /// Figures for operators; walks the table.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let Shared { table, clock, .. } = &*self.shared;
+        let now = clock.monotonic_nanos();
         Stats {
-            indebted: table.indebted(clock.monotonic_nanos()),
+            indebted: table.indebted(now),
+            longest_debt: Duration::from_nanos(table.longest_debt(now)),
             forgotten: table.forgotten(),
             slots: table.slots(),
             bytes: table.bytes(),
@@ -127,14 +137,27 @@ impl<C: Clock> Limiter for MemoryLimiter<C> {
     }
 
     #[inline]
-    fn check(
+    fn apply(
         &self,
         policy: &Policy,
         key: KeyHasher,
-        cost: Cost,
+        operation: Operation,
     ) -> Answer<Result<Decision, Unavailable>, Self::Future> {
-        Answer::Ready(Ok(self.decide(policy, &key, cost)))
+        Answer::Ready(Ok(self.decide(policy, &key, operation)))
     }
+}
+
+/// Reads the wall clock only for a calendar.
+#[inline]
+fn now(clock: &impl Clock, policy: &Policy) -> Now {
+    let monotonic = clock.monotonic_nanos();
+    let wall = if policy.has_calendar() {
+        let since_epoch = clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX)
+    } else {
+        0
+    };
+    Now { monotonic, wall }
 }
 
 impl<C> Clone for MemoryLimiter<C> {
@@ -159,6 +182,8 @@ impl<C> fmt::Debug for MemoryLimiter<C> {
 pub struct Stats {
     /// Slots that owe something: one for each key and quota.
     pub indebted: usize,
+    /// How long the longest debt takes to drain.
+    pub longest_debt: Duration,
     /// Debts that were forgotten because their bucket was full.
     pub forgotten: u64,
     /// Slots there are.

@@ -19,8 +19,7 @@ use std::{
 };
 
 use super::bucket::{Bucket, SLOTS};
-
-use crate::{Decision, Policy, Quota, decision::Verdict, gcra};
+use crate::{Decision, Now, Operation, Policy, Quota, decision::Verdict, rule};
 
 /// What to do for a new key when its bucket is full of keys that owe something.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -55,43 +54,53 @@ impl Table {
         }
     }
 
-    /// Decides whether the key with this hash may spend `cost` from every quota of `policy`, and
-    /// debits all of them or none.
+    /// Does something with the quotas of the key with this hash, all of them or none.
     #[inline]
-    pub fn decide(&self, hash: u64, policy: &Policy, now: u64, cost: u32) -> Decision {
+    pub fn apply(&self, hash: u64, policy: &Policy, now: Now, operation: Operation) -> Decision {
         let bucket = self.bucket(hash).lock();
         let fingerprint = hash as u32;
         match policy.quotas() {
             &[quota] => {
                 let mut place = Place::of(&bucket, fingerprint, 0);
-                let decision = self.decide_place(&bucket, &mut place, quota, 0, now, cost);
-                self.settle(&bucket, &place, &decision);
+                let decision = self.decide_place(&bucket, &mut place, quota, 0, now, operation);
+                self.settle(&bucket, &place, &decision, operation);
                 decision
             }
-            quotas => {
-                let mut places = [Place::default(); Policy::MAX_QUOTAS];
-                let places = places.get_mut(..quotas.len()).unwrap_or_default();
-                // Every decision of a quota is tighter than its being untouched.
-                let first = policy.first_quota();
-                let mut decision = Decision::new(Verdict::Allow, first, 0, 0);
-
-                let mut own = 0;
-                for (index, place) in places.iter_mut().enumerate() {
-                    *place = Place::of(&bucket, fingerprint, index);
-                    own |= 1 << place.slot;
-                }
-                for ((index, &quota), place) in quotas.iter().enumerate().zip(&mut *places) {
-                    place.avoid = own;
-                    let next = self.decide_place(&bucket, place, quota, index, now, cost);
-                    own |= 1 << place.slot;
-                    decision = decision.tighter(next);
-                }
-                for place in places {
-                    self.settle(&bucket, place, &decision);
-                }
-                decision
-            }
+            quotas => self.apply_all(&bucket, fingerprint, policy, quotas, now, operation),
         }
+    }
+
+    fn apply_all(
+        &self,
+        bucket: &Bucket,
+        fingerprint: u32,
+        policy: &Policy,
+        quotas: &[Quota],
+        now: Now,
+        operation: Operation,
+    ) -> Decision {
+        let mut places = [Place::default(); Policy::MAX_QUOTAS];
+        let places = places.get_mut(..quotas.len()).unwrap_or_default();
+        let mut own = 0;
+        for (index, place) in places.iter_mut().enumerate() {
+            *place = Place::of(bucket, fingerprint, index);
+            own |= 1 << place.slot;
+        }
+        // Every decision of a quota is at least as tight as its being untouched.
+        let untouched = Verdict::Allow {
+            wait: Duration::ZERO,
+        };
+        let mut decision = Decision::new(untouched, policy.first_quota(), 0, 0, now);
+        for ((index, &quota), place) in quotas.iter().enumerate().zip(&mut *places) {
+            place.avoid = own;
+            let next = self.decide_place(bucket, place, quota, index, now, operation);
+            own |= 1 << place.slot;
+            decision = decision.tighter(next);
+        }
+        for place in places {
+            self.settle(bucket, place, &decision, operation);
+        }
+        decision
     }
 
     /// Decides by one quota of a key, and finds a slot for it where it has none.
@@ -102,33 +111,44 @@ impl Table {
         place: &mut Place,
         quota: Quota,
         index: usize,
-        now: u64,
-        cost: u32,
+        now: Now,
+        operation: Operation,
     ) -> Decision {
         if place.is_known() {
-            return place.decide(quota, index, bucket.tat(place.slot), now, cost);
+            let state = bucket.tat(place.slot);
+            return place.decide(quota, index, state, now, operation);
         }
         let (slot, owed) = bucket.least_indebted(place.avoid);
         place.slot = slot;
-        place.forgets = owed > now;
+        place.forgets = owed > now.monotonic;
         place.is_new = true;
-        if place.forgets && self.on_full == OnFull::Deny {
-            let retry_after = Duration::from_nanos(owed - now);
-            return Decision::new(Verdict::Deny { retry_after }, quota, index, 0);
+        let debits = matches!(operation, Operation::Charge(_) | Operation::Check(_));
+        if place.forgets && debits && self.on_full == OnFull::Deny {
+            let retry_after = Duration::from_nanos(owed - now.monotonic);
+            return Decision::new(Verdict::Deny { retry_after }, quota, index, 0, now);
         }
-        place.decide(quota, index, 0, now, cost)
+        place.decide(quota, index, 0, now, operation)
     }
 
     /// Writes what one quota of a key comes to, now that all have been asked.
     #[inline]
-    fn settle(&self, bucket: &Bucket, place: &Place, decision: &Decision) {
-        if decision.is_allowed() {
-            if place.forgets {
-                self.forgotten.fetch_add(1, Relaxed);
+    fn settle(&self, bucket: &Bucket, place: &Place, decision: &Decision, operation: Operation) {
+        match operation {
+            Operation::Peek(_) => {}
+            Operation::Charge(_) | Operation::Check(_) if decision.is_allowed() => {
+                if place.forgets {
+                    self.forgotten.fetch_add(1, Relaxed);
+                }
+                bucket.write(place.slot, place.fingerprint, place.spent);
             }
-            bucket.write(place.slot, place.fingerprint, place.spent);
-        } else if !place.is_new {
-            bucket.write(place.slot, place.fingerprint, place.kept);
+            Operation::Charge(_) | Operation::Check(_) if place.is_new => {}
+            Operation::Charge(_) | Operation::Check(_) => {
+                bucket.write(place.slot, place.fingerprint, place.kept);
+            }
+            Operation::Refund { .. } | Operation::Reset if place.is_new => {}
+            Operation::Refund { .. } | Operation::Reset => {
+                bucket.write(place.slot, place.fingerprint, place.spent);
+            }
         }
     }
 
@@ -158,6 +178,13 @@ impl Table {
     #[must_use]
     pub fn indebted(&self, now: u64) -> usize {
         self.buckets.iter().map(|bucket| bucket.indebted(now)).sum()
+    }
+
+    /// How long the longest debt takes to drain, in nanoseconds. Walks the whole table.
+    #[must_use]
+    pub fn longest_debt(&self, now: u64) -> u64 {
+        let debts = self.buckets.iter().map(|bucket| bucket.longest_debt(now));
+        debts.max().unwrap_or(0)
     }
 
     /// How many debts were forgotten because their bucket was full.
@@ -203,22 +230,57 @@ impl Place {
     }
 
     #[inline]
-    fn decide(&mut self, quota: Quota, index: usize, tat: u64, now: u64, cost: u32) -> Decision {
-        let gcra = quota.gcra();
-        self.kept = tat;
-        let verdict = match gcra.decide(tat, now, cost) {
-            gcra::Verdict::Allow { tat } => {
-                self.spent = tat;
-                return Decision::new(Verdict::Allow, quota, index, gcra.debt(tat, now));
+    fn decide(
+        &mut self,
+        quota: Quota,
+        index: usize,
+        state: u64,
+        now: Now,
+        operation: Operation,
+    ) -> Decision {
+        let rule = quota.rule();
+        self.kept = state;
+        let cost = match operation {
+            Operation::Check(cost) | Operation::Peek(cost) => cost.units(),
+            Operation::Charge(cost) => {
+                let spent = rule.charge(state, now, cost.units());
+                return self.allowed(quota, index, spent, 0, now);
             }
-            gcra::Verdict::Deny { tat, retry_after } => {
-                self.kept = tat;
+            Operation::Refund { cost, debited_at } => {
+                let spent = rule.refund(state, now, cost.units(), debited_at);
+                return self.allowed(quota, index, spent, 0, now);
+            }
+            Operation::Reset => return self.allowed(quota, index, 0, 0, now),
+        };
+        let verdict = match rule.decide(state, now, cost) {
+            rule::Verdict::Allow { wait, .. } if matches!(operation, Operation::Peek(_)) => {
+                return self.allowed(quota, index, state, wait, now);
+            }
+            rule::Verdict::Allow { state, wait } => {
+                return self.allowed(quota, index, state, wait, now);
+            }
+            rule::Verdict::Deny { state, retry_after } => {
+                self.kept = state;
                 let retry_after = Duration::from_nanos(retry_after);
                 Verdict::Deny { retry_after }
             }
-            gcra::Verdict::CostExceedsBurst => Verdict::CostExceedsBurst,
+            rule::Verdict::CostExceedsBurst => Verdict::CostExceedsBurst,
         };
-        Decision::new(verdict, quota, index, gcra.debt(tat, now))
+        Decision::new(verdict, quota, index, self.kept, now)
+    }
+
+    #[inline]
+    const fn allowed(
+        &mut self,
+        quota: Quota,
+        index: usize,
+        spent: u64,
+        wait: u64,
+        now: Now,
+    ) -> Decision {
+        self.spent = spent;
+        let wait = Duration::from_nanos(wait);
+        Decision::new(Verdict::Allow { wait }, quota, index, spent, now)
     }
 }
 
