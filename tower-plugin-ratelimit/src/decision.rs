@@ -1,18 +1,26 @@
 use std::{cmp::Reverse, time::Duration};
 
-use crate::{Now, Quota};
+use crate::{Now, Rule};
 
 /// What a limiter decided about one request, with the numbers of the tightest quota.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub struct Decision {
-    verdict: Verdict,
-    quota: Quota,
+    outcome: Outcome,
+    rule: Rule,
     /// Which of the policy's quotas.
-    index: usize,
+    index: u8,
     /// The state of the key after this decision, and when it was made.
     state: u64,
     now: Now,
+}
+
+/// A [`Verdict`] in nanoseconds: a decision is made far more often than it is asked for a duration.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Outcome {
+    Allow { wait: u64 },
+    Deny { retry_after: u64 },
+    CostExceedsBurst,
 }
 
 /// Whether a request may go on.
@@ -34,17 +42,19 @@ pub enum Verdict {
 }
 
 impl Decision {
+    #[inline]
     pub(crate) const fn new(
-        verdict: Verdict,
-        quota: Quota,
+        outcome: Outcome,
+        rule: Rule,
         index: usize,
         state: u64,
         now: Now,
     ) -> Self {
         Self {
-            verdict,
-            quota,
-            index,
+            outcome,
+            rule,
+            // A policy has four quotas at most.
+            index: index as u8,
             state,
             now,
         }
@@ -53,10 +63,10 @@ impl Decision {
     /// Of two quotas of a policy, the one that speaks for it: a refusal before a permission, the
     /// longer wait before the shorter, less left before more.
     pub(crate) fn tighter(self, other: Self) -> Self {
-        let rank = |decision: &Self| match decision.verdict {
-            Verdict::CostExceedsBurst => (0, Reverse(Duration::ZERO), 0),
-            Verdict::Deny { retry_after } => (1, Reverse(retry_after), 0),
-            Verdict::Allow { wait } => (2, Reverse(wait), decision.remaining()),
+        let rank = |decision: &Self| match decision.outcome {
+            Outcome::CostExceedsBurst => (0, Reverse(0), 0),
+            Outcome::Deny { retry_after } => (1, Reverse(retry_after), 0),
+            Outcome::Allow { wait } => (2, Reverse(wait), decision.remaining()),
         };
         if rank(&other) < rank(&self) {
             other
@@ -68,60 +78,63 @@ impl Decision {
     /// Whether the request may go on, and if not, why.
     #[must_use]
     pub const fn verdict(&self) -> Verdict {
-        self.verdict
+        match self.outcome {
+            Outcome::Allow { wait } => Verdict::Allow {
+                wait: Duration::from_nanos(wait),
+            },
+            Outcome::Deny { retry_after } => Verdict::Deny {
+                retry_after: Duration::from_nanos(retry_after),
+            },
+            Outcome::CostExceedsBurst => Verdict::CostExceedsBurst,
+        }
     }
 
     /// Whether the request may go on.
     #[must_use]
     pub const fn is_allowed(&self) -> bool {
-        matches!(self.verdict, Verdict::Allow { .. })
+        matches!(self.outcome, Outcome::Allow { .. })
     }
 
     /// When the same request may succeed: `None` if it just did, or never will.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
-        match self.verdict {
-            Verdict::Deny { retry_after } => Some(retry_after),
-            Verdict::Allow { .. } | Verdict::CostExceedsBurst => None,
+        match self.outcome {
+            Outcome::Deny { retry_after } => Some(Duration::from_nanos(retry_after)),
+            Outcome::Allow { .. } | Outcome::CostExceedsBurst => None,
         }
     }
 
-    /// The tightest quota of the policy: the one that denied, or has the least left.
-    #[must_use]
-    pub const fn quota(&self) -> Quota {
-        self.quota
-    }
-
-    /// Its place among [`Policy::quotas`](crate::Policy::quotas).
+    /// The place of the tightest quota, the one that denied or has the least left, among
+    /// [`Policy::quotas`](crate::Policy::quotas).
     #[must_use]
     pub const fn quota_index(&self) -> usize {
-        self.index
+        self.index as usize
     }
 
     /// How much of the quota is left, in units of cost.
     #[must_use]
     pub const fn remaining(&self) -> u32 {
-        self.quota.rule().remaining(self.state, self.now)
+        self.rule.remaining(self.state, self.now)
     }
 
     /// How long until the quota is whole again.
     #[must_use]
     pub const fn reset(&self) -> Duration {
-        Duration::from_nanos(self.quota.rule().reset(self.state, self.now))
+        Duration::from_nanos(self.rule.reset(self.state, self.now))
     }
 
     /// How long until more is [left](Self::remaining) than now; zero when nothing is missing.
     #[must_use]
     pub const fn next_unit(&self) -> Duration {
-        Duration::from_nanos(self.quota.rule().next_unit(self.state, self.now))
+        Duration::from_nanos(self.rule.next_unit(self.state, self.now))
     }
 
     /// How long to hold the request back; zero unless the policy lets requests wait.
     #[must_use]
     pub const fn wait(&self) -> Duration {
-        match self.verdict {
-            Verdict::Allow { wait } => wait,
-            Verdict::Deny { .. } | Verdict::CostExceedsBurst => Duration::ZERO,
+        match self.outcome {
+            Outcome::Allow { wait } => Duration::from_nanos(wait),
+            Outcome::Deny { .. } | Outcome::CostExceedsBurst => Duration::ZERO,
         }
     }
 

@@ -13,13 +13,10 @@
 //! With 5 keys to a bucket that meets a given key with a probability of 10^-9, and nobody outside
 //! can aim, because the hash is keyed.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::Duration,
-};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::bucket::{Bucket, SLOTS};
-use crate::{Decision, Now, Operation, Policy, Quota, decision::Verdict, rule};
+use crate::{Decision, Now, Operation, Policy, Quota, Rule, decision::Outcome, rule};
 
 /// What to do for a new key when its bucket is full of keys that owe something.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -60,9 +57,10 @@ impl Table {
         let bucket = self.bucket(hash).lock();
         let fingerprint = hash as u32;
         match policy.quotas() {
-            &[quota] => {
+            [quota] => {
                 let mut place = Place::of(&bucket, fingerprint, 0);
-                let decision = self.decide_place(&bucket, &mut place, quota, 0, now, operation);
+                let decision =
+                    self.decide_place(&bucket, &mut place, quota.rule(), 0, now, operation);
                 self.settle(&bucket, &place, &decision, operation);
                 decision
             }
@@ -87,13 +85,11 @@ impl Table {
             own |= 1 << place.slot;
         }
         // Every decision of a quota is at least as tight as its being untouched.
-        let untouched = Verdict::Allow {
-            wait: Duration::ZERO,
-        };
-        let mut decision = Decision::new(untouched, policy.first_quota(), 0, 0, now);
-        for ((index, &quota), place) in quotas.iter().enumerate().zip(&mut *places) {
+        let untouched = Outcome::Allow { wait: 0 };
+        let mut decision = Decision::new(untouched, policy.first_quota().rule(), 0, 0, now);
+        for ((index, quota), place) in quotas.iter().enumerate().zip(&mut *places) {
             place.avoid = own;
-            let next = self.decide_place(bucket, place, quota, index, now, operation);
+            let next = self.decide_place(bucket, place, quota.rule(), index, now, operation);
             own |= 1 << place.slot;
             decision = decision.tighter(next);
         }
@@ -109,14 +105,14 @@ impl Table {
         &self,
         bucket: &Bucket,
         place: &mut Place,
-        quota: Quota,
+        rule: Rule,
         index: usize,
         now: Now,
         operation: Operation,
     ) -> Decision {
         if place.is_known() {
             let state = bucket.tat(place.slot);
-            return place.decide(quota, index, state, now, operation);
+            return place.decide(rule, index, state, now, operation);
         }
         let (slot, owed) = bucket.least_indebted(place.avoid);
         place.slot = slot;
@@ -124,10 +120,10 @@ impl Table {
         place.is_new = true;
         let debits = matches!(operation, Operation::Charge(_) | Operation::Check(_));
         if place.forgets && debits && self.on_full == OnFull::Deny {
-            let retry_after = Duration::from_nanos(owed - now.monotonic);
-            return Decision::new(Verdict::Deny { retry_after }, quota, index, 0, now);
+            let retry_after = owed - now.monotonic;
+            return Decision::new(Outcome::Deny { retry_after }, rule, index, 0, now);
         }
-        place.decide(quota, index, 0, now, operation)
+        place.decide(rule, index, 0, now, operation)
     }
 
     /// Writes what one quota of a key comes to, now that all have been asked.
@@ -232,55 +228,52 @@ impl Place {
     #[inline]
     fn decide(
         &mut self,
-        quota: Quota,
+        rule: Rule,
         index: usize,
         state: u64,
         now: Now,
         operation: Operation,
     ) -> Decision {
-        let rule = quota.rule();
         self.kept = state;
         let cost = match operation {
             Operation::Check(cost) | Operation::Peek(cost) => cost.units(),
             Operation::Charge(cost) => {
                 let spent = rule.charge(state, now, cost.units());
-                return self.allowed(quota, index, spent, 0, now);
+                return self.allowed(rule, index, spent, 0, now);
             }
             Operation::Refund { cost, debited_at } => {
                 let spent = rule.refund(state, now, cost.units(), debited_at);
-                return self.allowed(quota, index, spent, 0, now);
+                return self.allowed(rule, index, spent, 0, now);
             }
-            Operation::Reset => return self.allowed(quota, index, 0, 0, now),
+            Operation::Reset => return self.allowed(rule, index, 0, 0, now),
         };
-        let verdict = match rule.decide(state, now, cost) {
+        let outcome = match rule.decide(state, now, cost) {
             rule::Verdict::Allow { wait, .. } if matches!(operation, Operation::Peek(_)) => {
-                return self.allowed(quota, index, state, wait, now);
+                return self.allowed(rule, index, state, wait, now);
             }
             rule::Verdict::Allow { state, wait } => {
-                return self.allowed(quota, index, state, wait, now);
+                return self.allowed(rule, index, state, wait, now);
             }
             rule::Verdict::Deny { state, retry_after } => {
                 self.kept = state;
-                let retry_after = Duration::from_nanos(retry_after);
-                Verdict::Deny { retry_after }
+                Outcome::Deny { retry_after }
             }
-            rule::Verdict::CostExceedsBurst => Verdict::CostExceedsBurst,
+            rule::Verdict::CostExceedsBurst => Outcome::CostExceedsBurst,
         };
-        Decision::new(verdict, quota, index, self.kept, now)
+        Decision::new(outcome, rule, index, self.kept, now)
     }
 
     #[inline]
     const fn allowed(
         &mut self,
-        quota: Quota,
+        rule: Rule,
         index: usize,
         spent: u64,
         wait: u64,
         now: Now,
     ) -> Decision {
         self.spent = spent;
-        let wait = Duration::from_nanos(wait);
-        Decision::new(Verdict::Allow { wait }, quota, index, spent, now)
+        Decision::new(Outcome::Allow { wait }, rule, index, spent, now)
     }
 }
 

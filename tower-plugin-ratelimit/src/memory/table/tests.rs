@@ -1,12 +1,13 @@
 use std::{
     sync::{Arc, Barrier},
     thread,
+    time::Duration,
 };
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Cost, Rule, gcra};
+use crate::{Cost, Verdict, gcra};
 
 #[test]
 fn all_quotas_are_debited_or_none() {
