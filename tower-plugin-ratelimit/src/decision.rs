@@ -117,6 +117,19 @@ impl Decision {
         self.rule.remaining(self.state, self.now)
     }
 
+    /// How much may come at once: what [`remaining`](Self::remaining) counts down from.
+    #[must_use]
+    pub const fn limit(&self) -> u32 {
+        self.rule.limit()
+    }
+
+    /// How much of the [limit](Self::limit) is used, in percent, rounded down.
+    #[must_use]
+    pub const fn used_percent(&self) -> u8 {
+        let (limit, remaining) = (self.limit() as u64, self.remaining() as u64);
+        (limit.saturating_sub(remaining) * 100 / limit) as u8
+    }
+
     /// How long until the quota is whole again.
     #[must_use]
     pub const fn reset(&self) -> Duration {
@@ -136,6 +149,10 @@ impl Decision {
             Outcome::Allow { wait } => Duration::from_nanos(wait),
             Outcome::Deny { .. } | Outcome::CostExceedsBurst => Duration::ZERO,
         }
+    }
+
+    pub(crate) const fn has_to_wait(&self) -> bool {
+        matches!(self.outcome, Outcome::Allow { wait } if wait > 0)
     }
 
     /// When it was made, by the limiter's clocks: what a [refund](crate::Operation::Refund) of it

@@ -64,6 +64,7 @@
 //! `axum` | [`ClientIp`] reads axum's connect info |
 //! `tonic` | [`ClientIp`] reads tonic's TCP connect info |
 //! `tonic-tls` | [`ClientIp`] reads tonic's TLS connect info too |
+//! `wait` | Policies may let requests wait (Tokio's timer) |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // The public API is documented and free to grow.
@@ -100,7 +101,10 @@ mod rule;
 
 pub use calendar::CalendarPeriod;
 pub use decision::{Decision, Verdict};
-pub use limit::{OnMissingKey, RateLimit, RateLimitHeaders, RateLimitLayer, ResponseFuture};
+pub use limit::{
+    Counts, LegacyHeaders, LivePolicy, Mode, OnMissingKey, PolicySource, RateLimit,
+    RateLimitHeaders, RateLimitLayer, ResponseFuture,
+};
 pub use limiter::{Limiter, Operation, Unavailable};
 pub use memory::{InvalidCapacity, KeyHasher, MemoryLimiter, OnFull, Stats, Table};
 pub use policy::{Cost, InvalidPolicy, Policy};

@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use crate::Quota;
+use http::HeaderValue;
+
+use crate::{Quota, limit::headers};
 
 /// A name and one or more quotas that are charged together: all of them, or none.
 ///
@@ -34,6 +36,7 @@ struct Inner {
     quotas: Box<[Quota]>,
     max_wait: Duration,
     has_calendar: bool,
+    header: HeaderValue,
     id: u64,
 }
 
@@ -82,6 +85,8 @@ impl Policy {
     /// Lets requests wait for up to `wait` rather than be refused, first come, first served.
     ///
     /// It shares no state with the policy that does not wait. Calendar quotas refuse all the same.
+    #[cfg(feature = "wait")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "wait")))]
     #[must_use]
     pub fn with_max_wait(self, wait: Duration) -> Self {
         let mut hasher = DefaultHasher::new();
@@ -97,6 +102,7 @@ impl Policy {
         let first = *quotas.first()?;
         (quotas.len() <= Self::MAX_QUOTAS).then(|| {
             Self(Arc::new(Inner {
+                header: headers::policy(&name, &quotas),
                 name,
                 first,
                 has_calendar: quotas.iter().any(|quota| quota.is_calendar()),
@@ -119,10 +125,15 @@ impl Policy {
         &self.0.quotas
     }
 
-    /// How long a request may wait; zero unless [`with_max_wait`](Self::with_max_wait) says more.
+    /// How long a request may wait before it goes on: not at all, unless the policy was made to.
     #[must_use]
     pub fn max_wait(&self) -> Duration {
         self.0.max_wait
+    }
+
+    /// The value of `RateLimit-Policy`.
+    pub(crate) fn header(&self) -> HeaderValue {
+        self.0.header.clone()
     }
 
     /// Whether the wall clock has to be read.
@@ -147,6 +158,7 @@ impl From<Quota> for Policy {
         let mut hasher = DefaultHasher::new();
         ("default", quota).hash(&mut hasher);
         Self(Arc::new(Inner {
+            header: headers::policy("default", &[quota]),
             name: "default".into(),
             first: quota,
             has_calendar: quota.is_calendar(),

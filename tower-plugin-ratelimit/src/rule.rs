@@ -84,6 +84,14 @@ impl Rule {
         }
     }
 
+    /// How many units fit at once; at least 1.
+    pub(crate) const fn limit(self) -> u32 {
+        match self {
+            Self::Gcra(gcra) => gcra.remaining(0),
+            Self::Calendar(calendar) => calendar.limit(),
+        }
+    }
+
     /// How many units still fit.
     pub(crate) const fn remaining(self, state: u64, now: Now) -> u32 {
         match self {

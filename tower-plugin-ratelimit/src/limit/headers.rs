@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
-use crate::{Decision, Policy};
+use crate::{Decision, Policy, Quota};
 
 /// Which responses tell callers where they stand.
 ///
@@ -22,71 +22,136 @@ pub enum RateLimitHeaders {
     OnRefusal,
 }
 
+/// The older headers that many clients know, beside the standard ones.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum LegacyHeaders {
+    /// None.
+    #[default]
+    None,
+    /// `X-RateLimit-Limit`, `X-RateLimit-Remaining`, and `X-RateLimit-Reset` in seconds from now.
+    XRateLimit,
+}
+
 /// `"api";q=20;w=2`: a quota of `q` comes back within `w` seconds.
 ///
 /// `q` is the burst, which is what [`state`] counts down from, and `w` the time it takes to come back,
 /// so that `q` per `w` is the rate. A sub-second window is told as one second.
-pub(super) fn policy(policy: &Policy) -> HeaderValue {
-    let mut out = String::new();
-    for (index, quota) in policy.quotas().iter().enumerate() {
+pub(crate) fn policy(name: &str, quotas: &[Quota]) -> HeaderValue {
+    let mut out = Text::default();
+    for (index, quota) in quotas.iter().enumerate() {
         if index > 0 {
-            out.push_str(", ");
+            out.push(b", ");
         }
-        push_name(&mut out, policy, index);
-        out.push_str(";q=");
-        push_number(&mut out, u64::from(quota.burst()));
-        out.push_str(";w=");
-        push_seconds(&mut out, quota.refill());
+        out.push_name(name, quotas.len(), index);
+        out.push(b";q=");
+        out.push_number(u64::from(quota.burst()));
+        out.push(b";w=");
+        out.push_seconds(quota.refill());
     }
-    value(out)
+    out.value()
 }
 
 /// `"api";r=7;t=1`: `r` is left, and in `t` seconds there is more.
 pub(super) fn state(policy: &Policy, decision: &Decision) -> HeaderValue {
-    let mut out = String::with_capacity(policy.name().len() + 32);
-    push_name(&mut out, policy, decision.quota_index());
-    out.push_str(";r=");
-    push_number(&mut out, u64::from(decision.remaining()));
+    let mut out = Text::default();
+    out.push_name(policy.name(), policy.quotas().len(), decision.quota_index());
+    out.push(b";r=");
+    out.push_number(u64::from(decision.remaining()));
     let more = decision.retry_after().unwrap_or(decision.next_unit());
     if more > Duration::ZERO {
-        out.push_str(";t=");
-        push_seconds(&mut out, more);
+        out.push(b";t=");
+        out.push_seconds(more);
     }
-    value(out)
+    out.value()
 }
 
-/// A policy of one quota goes by its name, several are numbered.
-fn push_name(out: &mut String, policy: &Policy, index: usize) {
-    out.push('"');
-    out.push_str(policy.name());
-    if policy.quotas().len() > 1 {
-        out.push('.');
-        push_number(out, index as u64 + 1);
+/// The headers a decision is told by, as many as were asked for.
+pub(super) fn of(
+    policy: &Policy,
+    decision: &Decision,
+    legacy: LegacyHeaders,
+) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let standard = [
+        (RATELIMIT_POLICY, policy.header()),
+        (RATELIMIT, state(policy, decision)),
+    ];
+    let legacy = (legacy == LegacyHeaders::XRateLimit).then(|| {
+        let reset = decision.reset();
+        let seconds = reset.as_secs() + u64::from(reset.subsec_nanos() > 0);
+        [
+            (X_LIMIT, HeaderValue::from(decision.limit())),
+            (X_REMAINING, HeaderValue::from(decision.remaining())),
+            (X_RESET, HeaderValue::from(seconds)),
+        ]
+    });
+    standard.into_iter().chain(legacy.into_iter().flatten())
+}
+
+/// Text on the stack, so that a value is one allocation of the right size, and digits without the
+/// formatting machinery, which a flood of refusals would pay for.
+struct Text {
+    bytes: [u8; TEXT],
+    length: usize,
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self {
+            bytes: [0; TEXT],
+            length: 0,
+        }
     }
-    out.push('"');
 }
 
-/// Rounded up: nobody is told to come back too early.
-fn push_seconds(out: &mut String, duration: Duration) {
-    let started = u64::from(duration.subsec_nanos() > 0);
-    push_number(out, duration.as_secs() + started);
-}
-
-/// Decimal digits without the formatting machinery, which a flood of refusals would pay for.
-fn push_number(out: &mut String, number: u64) {
-    if number > 9 {
-        push_number(out, number / 10);
+impl Text {
+    fn push(&mut self, text: &[u8]) {
+        let end = self.length + text.len();
+        if let Some(room) = self.bytes.get_mut(self.length..end) {
+            room.copy_from_slice(text);
+            self.length = end;
+        }
     }
-    out.push(char::from(b'0' + (number % 10) as u8));
+
+    /// A policy of one quota goes by its name, several are numbered.
+    fn push_name(&mut self, name: &str, quotas: usize, index: usize) {
+        self.push(b"\"");
+        self.push(name.as_bytes());
+        if quotas > 1 {
+            self.push(b".");
+            self.push_number(index as u64 + 1);
+        }
+        self.push(b"\"");
+    }
+
+    /// Rounded up: nobody is told to come back too early.
+    fn push_seconds(&mut self, duration: Duration) {
+        let started = u64::from(duration.subsec_nanos() > 0);
+        self.push_number(duration.as_secs() + started);
+    }
+
+    fn push_number(&mut self, number: u64) {
+        if number > 9 {
+            self.push_number(number / 10);
+        }
+        self.push(&[b'0' + (number % 10) as u8]);
+    }
+
+    /// Names are printable ASCII and the rest is ours, so the fallback never shows.
+    fn value(&self) -> HeaderValue {
+        let text = self.bytes.get(..self.length).unwrap_or_default();
+        HeaderValue::from_bytes(text).unwrap_or(HeaderValue::from_static(""))
+    }
 }
 
-/// Names are printable ASCII and the rest is ours, so the fallback never shows.
-fn value(text: String) -> HeaderValue {
-    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
-}
+/// Four items of a name of 64 characters and two numbers.
+const TEXT: usize = 4 * (64 + 48);
 
-pub(super) const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
-pub(super) const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const X_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 #[cfg(test)]
 mod tests {
@@ -99,7 +164,7 @@ mod tests {
         let clock = ManualClock::new();
         let limiter = MemoryLimiter::with_clock(10, OnFull::Forget, clock.clone()).unwrap();
         let one = Policy::new("burst", ["10/s:20".parse().unwrap()]).unwrap();
-        assert_eq!(policy(&one), "\"burst\";q=20;w=2");
+        assert_eq!(one.header(), "\"burst\";q=20;w=2");
         let check = |policy: &Policy, cost| {
             let decision = limiter.check_key(policy, 1, Cost::new(cost).unwrap());
             state(policy, &decision)
@@ -110,7 +175,7 @@ mod tests {
 
         let two = ["5/s", "1000/d"].map(|quota| quota.parse().unwrap());
         let two = Policy::new("api", two).unwrap();
-        assert_eq!(policy(&two), "\"api.1\";q=5;w=1, \"api.2\";q=1000;w=86400");
+        assert_eq!(two.header(), "\"api.1\";q=5;w=1, \"api.2\";q=1000;w=86400");
         assert_eq!(check(&two, 5), "\"api.1\";r=0;t=1");
         clock.advance(Duration::from_secs(1));
         assert_eq!(check(&two, 1), "\"api.1\";r=4;t=1");

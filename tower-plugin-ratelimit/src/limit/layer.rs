@@ -1,11 +1,17 @@
 use std::sync::Arc;
 
+use bytes::Bytes;
+use http::{Response, request::Parts, response};
 use tower_layer::Layer;
+use tower_plugin_core::Rejection;
 
-use super::{OnMissingKey, RateLimit, RateLimitHeaders, settings::Settings};
-use crate::{Limiter, MemoryLimiter, Policy, key::Key};
+use super::{
+    Counts, LegacyHeaders, Mode, OnMissingKey, PolicySource, RateLimit, RateLimitHeaders,
+    settings::{Charging, Settings, Threshold},
+};
+use crate::{Cost, Decision, Limiter, MemoryLimiter, Policy, key::Key};
 
-/// Refuses requests over their quota.
+/// Refuses requests over their quota, or lets them wait.
 ///
 /// All services made by a layer and its clones share one state, also where a server builds a service
 /// for each connection. See the [crate docs](crate) for an example.
@@ -18,19 +24,20 @@ pub struct RateLimitLayer<K, L = MemoryLimiter> {
 }
 
 impl<K: Key> RateLimitLayer<K> {
-    /// Limits by `policy` whatever shares a `key`, in this process' memory, for up to 65,536 keys at
-    /// a time in 2.5 MB.
+    /// Limits whatever shares a `key`, in this process' memory, for up to 65,536 keys at a time in
+    /// 2.5 MB.
     ///
-    /// Build it outside the closure that makes a service per connection. For more keys, or one
-    /// limiter under several layers, see [`with_limiter`](Self::with_limiter).
-    pub fn new(policy: impl Into<Policy>, key: K) -> Self {
+    /// `policy` is a [`Quota`](crate::Quota), a [`Policy`], a [`LivePolicy`](crate::LivePolicy) or a
+    /// [`PolicySource`]. Build the layer outside the closure that makes a service per connection. For
+    /// more keys, or one limiter under several layers, see [`with_limiter`](Self::with_limiter).
+    pub fn new(policy: impl Into<PolicySource>, key: K) -> Self {
         Self::with_limiter(MemoryLimiter::default(), policy, key)
     }
 }
 
 impl<K: Key, L: Limiter> RateLimitLayer<K, L> {
-    /// Limits by `policy` whatever shares a `key`, and keeps what was spent in `limiter`.
-    pub fn with_limiter(limiter: L, policy: impl Into<Policy>, key: K) -> Self {
+    /// Limits whatever shares a `key`, and keeps what was spent in `limiter`.
+    pub fn with_limiter(limiter: L, policy: impl Into<PolicySource>, key: K) -> Self {
         Self {
             limiter,
             key,
@@ -38,24 +45,108 @@ impl<K: Key, L: Limiter> RateLimitLayer<K, L> {
         }
     }
 
+    /// Limits only requests for which this is true.
+    pub fn with_filter<F>(self, applies: F) -> Self
+    where
+        F: Fn(&Parts) -> bool + Send + Sync + 'static,
+    {
+        self.set(|settings| settings.filter = Some(Arc::new(applies)))
+    }
+
+    /// Says what a request costs; 1 by default.
+    pub fn with_cost<F>(self, cost: F) -> Self
+    where
+        F: Fn(&Parts) -> Cost + Send + Sync + 'static,
+    {
+        self.set(|settings| settings.cost = Some(Arc::new(cost)))
+    }
+
+    /// Pays a request back if its response is like this.
+    ///
+    /// The cost is debited when the request comes, so the quota is never exceeded; requests that are
+    /// still being served count. A refund is worth what the cost was, less what has drained since. A
+    /// request that fails without a response, or whose caller goes away, is not paid back.
+    pub fn with_refund_if<F>(self, outcome: F) -> Self
+    where
+        F: Fn(&response::Parts) -> bool + Send + Sync + 'static,
+    {
+        self.set(|settings| settings.charging = Charging::RefundIf(Arc::new(outcome)))
+    }
+
+    /// Charges a request when its response is there, and only if it is like this: count 401s, say, to
+    /// stop guessing.
+    ///
+    /// Requests that are still being served do not count, so as many as the inner service serves at
+    /// once get through beyond the quota. Where that is too many, see
+    /// [`with_refund_if`](Self::with_refund_if) or limit concurrency. Of a gRPC response the head is
+    /// judged: `grpc-status` is there if the call failed before it said anything.
+    pub fn with_charge_after<F>(self, outcome: F) -> Self
+    where
+        F: Fn(&response::Parts) -> bool + Send + Sync + 'static,
+    {
+        self.set(|settings| settings.charging = Charging::AfterIf(Arc::new(outcome)))
+    }
+
+    /// Chooses whether requests over their quota are refused, or only reported.
+    pub fn with_mode(self, mode: Mode) -> Self {
+        self.set(|settings| settings.mode = mode)
+    }
+
+    /// Sets how many requests may wait at a time, where the policy lets them wait; 1,024 by default.
+    /// Beyond that they are refused.
+    pub fn with_max_waiting(self, requests: usize) -> Self {
+        self.set(|settings| settings.max_waiting = requests)
+    }
+
     /// Chooses which responses carry `RateLimit-Policy` and `RateLimit`; refusals by default.
     pub fn with_headers(self, headers: RateLimitHeaders) -> Self {
-        self.with_settings(|settings| settings.headers = headers)
+        self.set(|settings| settings.headers = headers)
+    }
+
+    /// Adds older headers beside those; none by default.
+    pub fn with_legacy_headers(self, legacy: LegacyHeaders) -> Self {
+        self.set(|settings| settings.legacy = legacy)
     }
 
     /// Chooses what becomes of requests without a key; they are refused by default.
     pub fn with_missing_key(self, on_missing_key: OnMissingKey) -> Self {
-        self.with_settings(|settings| settings.on_missing_key = on_missing_key)
+        self.set(|settings| settings.on_missing_key = on_missing_key)
     }
 
-    /// Options come before services; a clone that is configured further goes its own way but keeps
-    /// the state.
-    fn with_settings(mut self, set: impl FnOnce(&mut Settings)) -> Self {
-        let mut settings = Settings::new(self.settings.policy.clone());
-        settings.headers = self.settings.headers;
-        settings.on_missing_key = self.settings.on_missing_key;
-        set(&mut settings);
-        self.settings = Arc::new(settings);
+    /// Gives refusals another body for plain HTTP callers, with its `content-type`; status and headers
+    /// stay. gRPC and Connect callers get what their protocols prescribe.
+    pub fn with_body<F>(self, body: F) -> Self
+    where
+        F: Fn(&Rejection) -> Response<Bytes> + Send + Sync + 'static,
+    {
+        self.set(|settings| settings.body = Some(Arc::new(body)))
+    }
+
+    /// Calls `report` for each request that leaves a key with `percent` or more of a quota used, and
+    /// for each that is denied.
+    ///
+    /// It runs on the request's way: hand on what takes long.
+    pub fn with_threshold<F>(self, percent: u8, report: F) -> Self
+    where
+        F: Fn(&Policy, &Decision) + Send + Sync + 'static,
+    {
+        let report = Arc::new(report);
+        self.set(|settings| settings.threshold = Some(Threshold { percent, report }))
+    }
+
+    /// How often this layer and its clones decided what.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.settings.account.counters.read()
+    }
+
+    /// Where what was spent is kept.
+    pub const fn limiter(&self) -> &L {
+        &self.limiter
+    }
+
+    fn set(mut self, set: impl FnOnce(&mut Settings)) -> Self {
+        set(Arc::make_mut(&mut self.settings));
         self
     }
 }

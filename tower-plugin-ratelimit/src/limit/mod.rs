@@ -1,13 +1,20 @@
 //! The server-side layer. See the [crate docs](crate) for an example.
 
+mod counters;
 mod future;
-mod headers;
+pub(crate) mod headers;
 mod layer;
+mod refusal;
 mod service;
 mod settings;
+mod source;
+mod ticket;
+mod waiting;
 
+pub use counters::Counts;
 pub use future::ResponseFuture;
-pub use headers::RateLimitHeaders;
+pub use headers::{LegacyHeaders, RateLimitHeaders};
 pub use layer::RateLimitLayer;
 pub use service::RateLimit;
-pub use settings::OnMissingKey;
+pub use settings::{Mode, OnMissingKey};
+pub use source::{LivePolicy, PolicySource};

@@ -10,11 +10,12 @@ use tower_service::Service;
 
 use super::{
     ResponseFuture,
-    settings::{Plan, Settings},
+    settings::Settings,
+    ticket::{self, Next},
 };
 use crate::{Limiter, MemoryLimiter, key::Key};
 
-/// Refuses requests over their quota.
+/// Refuses requests over their quota, or lets them wait.
 ///
 /// See the [crate docs](crate) for an example.
 #[derive(Clone, Debug)]
@@ -55,11 +56,11 @@ impl<S, K, L, ReqBody, ResBody> Service<Request<ReqBody>> for RateLimit<S, K, L>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
     K: Key,
-    L: Limiter,
+    L: Limiter + Clone,
 {
     type Response = Response<ResponseBody<ResBody>>;
     type Error = S::Error;
-    type Future = ResponseFuture<S, L::Future, ReqBody, ResBody>;
+    type Future = ResponseFuture<S, L, ReqBody, ResBody>;
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -68,21 +69,20 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        match self.settings.plan(&self.limiter, &self.key, &parts) {
-            Plan::Admit(decision) => {
+        match ticket::plan(&self.settings, &self.limiter, &self.key, &parts) {
+            Next::Call(ticket) => {
                 let future = self.inner.call(Request::from_parts(parts, body));
-                ResponseFuture::calling(future, decision, &self.settings)
+                ResponseFuture::calling(future, ticket)
             }
-            Plan::Refuse(rejection) => {
-                ResponseFuture::refused(rejection.into_response(&parts.headers))
+            Next::Refuse(rejection) => {
+                ResponseFuture::refused(self.settings.respond(rejection, &parts.headers))
             }
-            Plan::Ask(decision) => {
+            later @ (Next::Ask(..) | Next::Wait(_)) => {
                 // The clone may not be ready: hand the one that is to the future, keep the clone.
                 // <https://docs.rs/tower/latest/tower/trait.Service.html#be-careful-when-cloning-inner-services>
                 let clone = self.inner.clone();
                 let ready = mem::replace(&mut self.inner, clone);
-                let request = Request::from_parts(parts, body);
-                ResponseFuture::deciding(decision, ready, request, &self.settings)
+                ResponseFuture::held(later, ready, Request::from_parts(parts, body))
             }
         }
     }

@@ -1,13 +1,32 @@
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
 };
 
-use http::{HeaderMap, HeaderValue, request::Parts};
-use tower_plugin_core::{Answer, Code, Rejection};
+use bytes::Bytes;
+use http::{Response, request::Parts, response};
+use tower_plugin_core::Rejection;
 
-use super::headers::{self, RateLimitHeaders};
-use crate::{Cost, Decision, Limiter, Policy, Unavailable, Verdict, key::MissingKey};
+use super::{
+    counters::{Counters, Event},
+    headers::{LegacyHeaders, RateLimitHeaders},
+    source::PolicySource,
+};
+use crate::{Cost, Decision, Policy, key::MissingKey};
+
+/// Whether requests over their quota are refused.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Mode {
+    /// They are.
+    #[default]
+    Enforce,
+    /// They are decided about, counted and reported, and let through: to try a policy out.
+    Observe,
+}
 
 /// What to do with a request that lacks what its quota is keyed by.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -22,114 +41,137 @@ pub enum OnMissingKey {
     Skip,
 }
 
-/// What the layer was told, shared by all its services.
-#[derive(Debug)]
+/// When a request pays.
+#[derive(Clone, Default)]
+pub(super) enum Charging {
+    /// When it comes.
+    #[default]
+    Always,
+    /// When it comes, and it is paid back if the response is like this.
+    RefundIf(OutcomeFn),
+    /// When its response is like this.
+    AfterIf(OutcomeFn),
+}
+
+pub(super) type OutcomeFn = Arc<dyn Fn(&response::Parts) -> bool + Send + Sync>;
+pub(super) type CostFn = Arc<dyn Fn(&Parts) -> Cost + Send + Sync>;
+pub(super) type FilterFn = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
+pub(super) type ReportFn = Arc<dyn Fn(&Policy, &Decision) + Send + Sync>;
+pub(super) type BodyFn = Arc<dyn Fn(&Rejection) -> Response<Bytes> + Send + Sync>;
+
+/// Who wants to know when little is left.
+#[derive(Clone)]
+pub(super) struct Threshold {
+    pub(super) percent: u8,
+    pub(super) report: ReportFn,
+}
+
+/// What the layer was told.
+#[derive(Clone)]
 pub(super) struct Settings {
-    pub(super) policy: Policy,
-    pub(super) policy_header: HeaderValue,
+    pub(super) source: PolicySource,
     pub(super) headers: RateLimitHeaders,
+    pub(super) legacy: LegacyHeaders,
+    pub(super) mode: Mode,
     pub(super) on_missing_key: OnMissingKey,
+    pub(super) charging: Charging,
+    pub(super) cost: Option<CostFn>,
+    pub(super) filter: Option<FilterFn>,
+    pub(super) body: Option<BodyFn>,
+    pub(super) threshold: Option<Threshold>,
+    pub(super) max_waiting: usize,
+    pub(super) account: Arc<Account>,
+}
+
+/// What all services of a layer share and change.
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    pub(super) counters: Counters,
+    pub(super) waiting: AtomicUsize,
     has_logged_missing_key: AtomicBool,
 }
 
-/// What happens to a request before anything is known of the inner service.
-pub(super) enum Plan<F> {
-    Admit(Option<Decision>),
-    Ask(F),
-    Refuse(Rejection),
+impl Account {
+    /// Takes a place among those who wait, if there is one.
+    pub(super) fn may_wait(&self, places: usize) -> bool {
+        let take = |waiting| (waiting < places).then_some(waiting + 1);
+        self.waiting.fetch_update(Relaxed, Relaxed, take).is_ok()
+    }
 }
 
 impl Settings {
-    pub(super) fn new(policy: Policy) -> Self {
+    pub(super) fn new(source: PolicySource) -> Self {
         Self {
-            policy_header: headers::policy(&policy),
-            policy,
+            source,
             headers: RateLimitHeaders::default(),
+            legacy: LegacyHeaders::default(),
+            mode: Mode::default(),
             on_missing_key: OnMissingKey::default(),
-            has_logged_missing_key: AtomicBool::new(false),
+            charging: Charging::default(),
+            cost: None,
+            filter: None,
+            body: None,
+            threshold: None,
+            max_waiting: 1024,
+            account: Arc::default(),
         }
     }
 
     #[inline]
-    pub(super) fn plan<L: Limiter>(
-        &self,
-        limiter: &L,
-        key: &impl crate::key::Key,
-        parts: &Parts,
-    ) -> Plan<L::Future> {
-        let mut hasher = limiter.hasher(&self.policy);
-        if let Err(missing) = key.key(parts, &mut hasher) {
-            match self.on_missing_key {
-                OnMissingKey::Refuse => return Plan::Refuse(self.missing_key(missing)),
-                OnMissingKey::Skip => return Plan::Admit(None),
-                // A half-written key must not depend on which half.
-                OnMissingKey::Share => hasher = limiter.hasher(&self.policy),
-            }
+    pub(super) fn applies_to(&self, request: &Parts) -> bool {
+        self.filter.as_ref().is_none_or(|applies| applies(request))
+    }
+
+    #[inline]
+    pub(super) fn cost_of(&self, request: &Parts) -> Cost {
+        self.cost.as_ref().map_or(Cost::ONE, |cost| cost(request))
+    }
+
+    /// Whether anything remains to be done when the response is there.
+    #[inline]
+    pub(super) fn follows_up(&self) -> bool {
+        self.headers == RateLimitHeaders::Always || !matches!(self.charging, Charging::Always)
+    }
+
+    #[inline]
+    pub(super) fn count(&self, event: Event) {
+        self.account.counters.count(event);
+    }
+
+    #[inline]
+    pub(super) fn allowed(&self, policy: &Policy, decision: &Decision) {
+        self.count(Event::Allowed);
+        if let Some(threshold) = &self.threshold
+            && decision.used_percent() >= threshold.percent
+        {
+            (threshold.report)(policy, decision);
         }
-        match limiter.check(&self.policy, hasher, Cost::ONE) {
-            Answer::Pending(decision) => Plan::Ask(decision),
-            Answer::Ready(Ok(decision)) if decision.is_allowed() => Plan::Admit(Some(decision)),
-            Answer::Ready(Ok(decision)) => Plan::Refuse(self.refusal(&decision)),
-            Answer::Ready(Err(unavailable)) => Plan::Refuse(self.unavailable(unavailable)),
+    }
+
+    pub(super) fn denied(&self, policy: &Policy, decision: &Decision) {
+        self.count(Event::Denied);
+        tracing::debug!(policy = policy.name(), "request over its rate limit");
+        if let Some(threshold) = &self.threshold {
+            (threshold.report)(policy, decision);
         }
     }
 
     #[cold]
-    fn missing_key(&self, missing: MissingKey) -> Rejection {
-        if !self.has_logged_missing_key.swap(true, Ordering::Relaxed) {
-            let policy = self.policy.name();
-            tracing::error!(
-                policy,
-                "refusing every request that cannot be limited: {missing}"
-            );
+    pub(super) fn without_key(&self, missing: MissingKey) {
+        self.count(Event::WithoutKey);
+        if self.on_missing_key == OnMissingKey::Refuse
+            && !self.account.has_logged_missing_key.swap(true, Relaxed)
+        {
+            tracing::error!("refusing every request that cannot be limited: {missing}");
         }
-        Rejection::new(Code::Internal, "MISSING_RATE_LIMIT_KEY", "internal error")
-    }
-
-    pub(super) fn refusal(&self, decision: &Decision) -> Rejection {
-        tracing::debug!(policy = self.policy.name(), "request over its rate limit");
-        let rejection = match decision.verdict() {
-            Verdict::CostExceedsBurst => Rejection::new(
-                Code::ResourceExhausted,
-                "COST_EXCEEDS_BURST",
-                "the request costs more than its limit ever allows",
-            ),
-            Verdict::Allow { .. } | Verdict::Deny { .. } => Rejection::new(
-                Code::ResourceExhausted,
-                "RATE_LIMITED",
-                "rate limit exceeded",
-            ),
-        };
-        let rejection = match decision.retry_after() {
-            Some(delay) => rejection.with_retry_after(delay),
-            None => rejection,
-        };
-        let rejection = rejection.with_problem_type(QUOTA_EXCEEDED);
-        match self.headers {
-            RateLimitHeaders::Never => rejection,
-            RateLimitHeaders::Always | RateLimitHeaders::OnRefusal => rejection
-                .with_header(headers::RATELIMIT_POLICY, self.policy_header.clone())
-                .with_header(headers::RATELIMIT, headers::state(&self.policy, decision)),
-        }
-    }
-
-    pub(super) fn unavailable(&self, unavailable: Unavailable) -> Rejection {
-        tracing::debug!(policy = self.policy.name(), "no decision about a request");
-        let delay = unavailable.retry_after().max(Duration::from_millis(1));
-        Rejection::new(
-            Code::Unavailable,
-            "RATE_LIMITER_UNAVAILABLE",
-            "temporarily unavailable",
-        )
-        .with_retry_after(delay)
-    }
-
-    /// Appends, so that every limiter of a stack is heard.
-    pub(super) fn decorate(&self, decision: &Decision, response: &mut HeaderMap) {
-        response.append(headers::RATELIMIT_POLICY, self.policy_header.clone());
-        response.append(headers::RATELIMIT, headers::state(&self.policy, decision));
     }
 }
 
-/// Registered by the RateLimit draft.
-const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("source", &self.source)
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
+    }
+}
