@@ -62,6 +62,8 @@
 //! Name | Description | Default?
 //! ---|---|---
 //! `axum` | [`ClientIp`] reads axum's connect info |
+//! `lookup` | A policy for each caller from an async lookup, cached (moka) |
+//! `metrics` | Counts for the `metrics` facade |
 //! `tonic` | [`ClientIp`] reads tonic's TCP connect info |
 //! `tonic-tls` | [`ClientIp`] reads tonic's TLS connect info too |
 //! `wait` | Policies may let requests wait (Tokio's timer) |
@@ -94,8 +96,12 @@ pub mod gcra;
 pub mod key;
 mod limit;
 mod limiter;
+#[cfg(feature = "lookup")]
+#[cfg_attr(docsrs, doc(cfg(feature = "lookup")))]
+pub mod lookup;
 mod memory;
 mod policy;
+pub mod preset;
 mod quota;
 mod rule;
 

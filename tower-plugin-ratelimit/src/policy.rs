@@ -30,7 +30,7 @@ pub struct Policy(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    name: Box<str>,
+    name: Arc<str>,
     /// Again, because there always is one.
     first: Quota,
     quotas: Box<[Quota]>,
@@ -51,7 +51,7 @@ impl Policy {
     /// [`InvalidPolicy`] if `name` is not 1 to 64 printable ASCII characters without quotes and
     /// backslashes, or if there are no quotas or more than [`MAX_QUOTAS`](Self::MAX_QUOTAS).
     pub fn new(
-        name: impl Into<Box<str>>,
+        name: impl Into<Arc<str>>,
         quotas: impl IntoIterator<Item = Quota>,
     ) -> Result<Self, InvalidPolicy> {
         let name = name.into();
@@ -96,7 +96,7 @@ impl Policy {
     }
 
     /// `None` if there are too few or too many.
-    fn assembled(name: Box<str>, quotas: &[Quota], max_wait: Duration, id: u64) -> Option<Self> {
+    fn assembled(name: Arc<str>, quotas: &[Quota], max_wait: Duration, id: u64) -> Option<Self> {
         let nanos = u64::try_from(max_wait.as_nanos()).unwrap_or(u64::MAX);
         let quotas: Box<[Quota]> = quotas.iter().map(|q| q.with_max_wait(nanos)).collect();
         let first = *quotas.first()?;
@@ -139,6 +139,11 @@ impl Policy {
     /// Whether the wall clock has to be read.
     pub(crate) fn has_calendar(&self) -> bool {
         self.0.has_calendar
+    }
+
+    #[cfg(feature = "metrics")]
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.0.name)
     }
 
     pub(crate) fn first_quota(&self) -> Quota {

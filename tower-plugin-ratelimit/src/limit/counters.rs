@@ -30,6 +30,19 @@ pub(super) enum Event {
     WithoutKey,
 }
 
+#[cfg(feature = "metrics")]
+impl Event {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Denied => "denied",
+            Self::Waited => "waited",
+            Self::Undecided => "undecided",
+            Self::WithoutKey => "without_key",
+        }
+    }
+}
+
 /// Counts on a line of memory for each of a few threads, so that they do not wait for each other's.
 #[derive(Debug, Default)]
 pub(super) struct Counters {

@@ -17,4 +17,6 @@ pub use headers::{LegacyHeaders, RateLimitHeaders};
 pub use layer::RateLimitLayer;
 pub use service::RateLimit;
 pub use settings::{Mode, OnMissingKey};
+#[cfg(feature = "lookup")]
+pub(crate) use source::Found;
 pub use source::{LivePolicy, PolicySource};

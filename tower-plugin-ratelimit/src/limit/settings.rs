@@ -134,13 +134,23 @@ impl Settings {
     }
 
     #[inline]
-    pub(super) fn count(&self, event: Event) {
+    pub(super) fn count(&self, event: Event, policy: &Policy) {
         self.account.counters.count(event);
+        // One label value for each policy and event: both are the operator's, so they are bounded.
+        #[cfg(feature = "metrics")]
+        metrics::counter!(
+            "tower_plugin_ratelimit_requests_total",
+            "policy" => metrics::SharedString::from_shared(policy.shared_name()),
+            "event" => event.name()
+        )
+        .increment(1);
+        #[cfg(not(feature = "metrics"))]
+        let _ = policy;
     }
 
     #[inline]
     pub(super) fn allowed(&self, policy: &Policy, decision: &Decision) {
-        self.count(Event::Allowed);
+        self.count(Event::Allowed, policy);
         if let Some(threshold) = &self.threshold
             && decision.used_percent() >= threshold.percent
         {
@@ -149,7 +159,7 @@ impl Settings {
     }
 
     pub(super) fn denied(&self, policy: &Policy, decision: &Decision) {
-        self.count(Event::Denied);
+        self.count(Event::Denied, policy);
         tracing::debug!(policy = policy.name(), "request over its rate limit");
         if let Some(threshold) = &self.threshold {
             (threshold.report)(policy, decision);
@@ -157,8 +167,8 @@ impl Settings {
     }
 
     #[cold]
-    pub(super) fn without_key(&self, missing: MissingKey) {
-        self.count(Event::WithoutKey);
+    pub(super) fn without_key(&self, policy: &Policy, missing: MissingKey) {
+        self.count(Event::WithoutKey, policy);
         if self.on_missing_key == OnMissingKey::Refuse
             && !self.account.has_logged_missing_key.swap(true, Relaxed)
         {

@@ -56,6 +56,18 @@ impl PolicySource {
         })
     }
 
+    /// Takes what a [`PolicyLookupLayer`](crate::lookup::PolicyLookupLayer) outside of this one has
+    /// found, and `otherwise` where it found nothing.
+    #[cfg(feature = "lookup")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "lookup")))]
+    #[must_use]
+    pub fn found(otherwise: impl Into<Policy>) -> Self {
+        Self::per_request(otherwise, |request| {
+            let Found(policy) = request.extensions.get()?;
+            Some(policy.clone())
+        })
+    }
+
     /// Runs `with` on the policy of a request.
     #[inline]
     pub(super) fn with<T>(&self, request: &Parts, with: impl FnOnce(&Policy) -> T) -> T {
@@ -69,6 +81,11 @@ impl PolicySource {
         }
     }
 }
+
+/// A policy that was looked up for a request, in its extensions.
+#[cfg(feature = "lookup")]
+#[derive(Clone)]
+pub(crate) struct Found(pub(crate) Policy);
 
 impl From<Policy> for PolicySource {
     fn from(policy: Policy) -> Self {

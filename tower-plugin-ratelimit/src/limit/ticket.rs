@@ -57,7 +57,7 @@ pub(super) fn plan<L: Limiter + Clone>(
     settings.source.with(request, |policy| {
         let mut hasher = limiter.hasher(policy);
         if let Err(missing) = key.key(request, &mut hasher) {
-            settings.without_key(missing);
+            settings.without_key(policy, missing);
             match settings.on_missing_key {
                 OnMissingKey::Refuse => return Next::Refuse(refusal::missing_key()),
                 OnMissingKey::Skip => return Next::Call(None),
@@ -104,7 +104,7 @@ fn judge<L: Limiter>(
     let decision = match answer {
         Ok(decision) => decision,
         Err(unavailable) => {
-            settings.count(Event::Undecided);
+            settings.count(Event::Undecided, policy);
             tracing::debug!(policy = policy.name(), "no decision about a request");
             return if enforces {
                 Next::Refuse(refusal::unavailable(unavailable))
@@ -132,7 +132,7 @@ fn judge<L: Limiter>(
             let wait = Some(decision.wait());
             return Next::Refuse(settings.over_quota(policy, &decision, wait));
         }
-        settings.count(Event::Waited);
+        settings.count(Event::Waited, policy);
         settings.allowed(policy, &decision);
         return Next::Wait(Box::new(ticket));
     }

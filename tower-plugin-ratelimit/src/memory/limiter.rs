@@ -125,6 +125,26 @@ impl<C: Clock> MemoryLimiter<C> {
     }
 }
 
+#[cfg(feature = "metrics")]
+impl Stats {
+    /// Sets gauges of the `metrics` facade, labelled with the limiter's name: call it when they are
+    /// about to be read.
+    #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+    pub fn record(&self, limiter: &'static str) {
+        let set = |name: &'static str, value: f64| {
+            metrics::gauge!(name, "limiter" => limiter).set(value);
+        };
+        set("tower_plugin_ratelimit_indebted", self.indebted as f64);
+        set("tower_plugin_ratelimit_forgotten", self.forgotten as f64);
+        set("tower_plugin_ratelimit_slots", self.slots as f64);
+        set("tower_plugin_ratelimit_bytes", self.bytes as f64);
+        set(
+            "tower_plugin_ratelimit_longest_debt_seconds",
+            self.longest_debt.as_secs_f64(),
+        );
+    }
+}
+
 impl<C: Clock> Limiter for MemoryLimiter<C> {
     type Hasher = KeyHasher;
     /// Never used: the answer is always there.
