@@ -86,7 +86,9 @@ impl Directory {
     pub(super) fn look_up(&self, key: Box<str>) -> Asking<Answer> {
         let Self { ask, answers, .. } = self.clone();
         Box::pin(async move {
-            let asking = ask(key.clone());
+            let about = key.clone();
+            // Nothing is asked before it is this request's turn to ask.
+            let asking = async move { ask(about).await };
             let answer = answers.try_get_with(key, asking).await;
             answer.map_err(|_| ())
         })
