@@ -101,9 +101,11 @@ impl Gcra {
 
     /// Decides whether a cost fits, given the state of the key.
     ///
-    /// Total: any `tat` is taken. Debt beyond the capacity, which only a clock that went back or a
-    /// shrunken quota can leave, counts as exactly the capacity. So going back mints nothing, and is
-    /// felt for the time a spent quota takes to be whole again and no longer, however far it went.
+    /// Total: any `tat` is taken. A `now` that is a little earlier than the one before, as two
+    /// processors may read it, changes nothing. One that is earlier by more than
+    /// [`SKEW`](Self::SKEW) is a clock that was set back: then debt beyond the capacity counts as the
+    /// capacity, so that it is felt for the time a spent quota takes to be whole again and no longer.
+    /// The same holds for debt beyond a quota that shrank.
     #[inline]
     pub const fn decide(self, tat: u64, now: u64, cost: u32) -> Verdict {
         let Some(need) = self.interval.checked_mul(cost as u64) else {
@@ -112,8 +114,8 @@ impl Gcra {
         if need > self.capacity {
             return Verdict::CostExceedsBurst;
         }
-        let debt = self.debt(tat, now);
-        let total = debt + need;
+        let owed = self.owed(tat, now);
+        let total = owed + need;
         if total <= self.limit() {
             Verdict::Allow {
                 tat: now.saturating_add(total),
@@ -121,7 +123,7 @@ impl Gcra {
             }
         } else {
             Verdict::Deny {
-                tat: now.saturating_add(debt),
+                tat: now.saturating_add(owed),
                 retry_after: total - self.limit(),
             }
         }
@@ -133,9 +135,14 @@ impl Gcra {
     #[must_use]
     pub const fn charge(self, tat: u64, now: u64, cost: u32) -> u64 {
         let need = self.interval.saturating_mul(cost as u64);
-        let total = self.debt(tat, now).saturating_add(need);
-        let limit = self.limit();
-        now.saturating_add(if total < limit { total } else { limit })
+        let owed = self.owed(tat, now);
+        let total = owed.saturating_add(need);
+        let most = if owed < self.limit() {
+            self.limit()
+        } else {
+            owed
+        };
+        now.saturating_add(if total < most { total } else { most })
     }
 
     /// Takes back a cost that was debited at `debited_at`, and returns the state to keep.
@@ -149,19 +156,36 @@ impl Gcra {
             .interval
             .saturating_mul(cost as u64)
             .saturating_sub(age);
-        now.saturating_add(self.debt(tat, now).saturating_sub(credit))
+        now.saturating_add(self.owed(tat, now).saturating_sub(credit))
     }
 
     /// How long it takes until the quota is whole again, in nanoseconds.
     #[inline]
     #[must_use]
     pub const fn debt(self, tat: u64, now: u64) -> u64 {
-        let debt = tat.saturating_sub(now);
+        let owed = self.owed(tat, now);
         let limit = self.limit();
-        if debt < limit { debt } else { limit }
+        if owed < limit { owed } else { limit }
     }
 
-    /// The most that may be owed. Each part is at most 2^62, so nothing overflows.
+    /// What lies between now and `tat`, unless that is more than can have come about here.
+    #[inline]
+    const fn owed(self, tat: u64, now: u64) -> u64 {
+        let owed = tat.saturating_sub(now);
+        if owed <= self.limit() + Self::SKEW {
+            owed
+        } else {
+            self.limit()
+        }
+    }
+
+    /// How far apart two readings of one clock may lie, 100 ms: far more than processors disagree by.
+    ///
+    /// What a decision takes for a clock set back it writes down. If it wrote down every reading that
+    /// comes a little late, each would hand out as much as it is late.
+    pub const SKEW: u64 = 100_000_000;
+
+    /// The most that may be owed. Each part is at most 2^62, so no sum below overflows.
     const fn limit(self) -> u64 {
         self.capacity + self.max_wait
     }

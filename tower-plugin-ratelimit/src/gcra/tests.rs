@@ -44,26 +44,44 @@ fn a_cost_above_the_burst_can_never_succeed() {
 
 #[test]
 fn a_quota_change_applies_to_the_same_debt_and_never_underflows() {
-    let (wide, narrow) = (Gcra::new(10, 100).unwrap(), Gcra::new(10, 3).unwrap());
+    const T: u64 = Gcra::SKEW;
+    let (wide, narrow) = (Gcra::new(T, 100).unwrap(), Gcra::new(T, 3).unwrap());
+    let now = 1_000 * T;
     let mut key = Key::new(wide);
-    assert_eq!(key.spend(1_000, 100, 1), 1);
+    assert_eq!(key.spend(now, 100, 1), 1);
     key.quota = narrow;
     // At worst an empty bucket: 97 units too many are forgiven, none is minted.
-    assert_eq!(key.spend(1_000, 1, 9), 0);
-    assert_eq!(key.spend(1_010, 1, 9), 1);
+    assert_eq!(key.spend(now, 1, 9), 0);
+    assert_eq!(key.spend(now + T, 1, 9), 1);
     key.quota = wide;
-    assert_eq!(key.spend(1_010, 1, 200), 97);
+    assert_eq!(key.spend(now + T, 1, 200), 97);
 }
 
 #[test]
 fn a_jump_back_mints_nothing_and_is_felt_for_one_drain_time() {
     let quota = Gcra::new(100, 5).unwrap();
     let mut key = Key::new(quota);
-    assert_eq!(key.spend(1_000_000, 1, 9), 5);
+    assert_eq!(key.spend(10 * Gcra::SKEW, 1, 9), 5);
     // The clock goes back by almost everything.
     assert_eq!(key.spend(10, 1, 9), 0);
     assert_eq!(key.spend(10 + 99, 1, 9), 0);
     assert_eq!(key.spend(10 + quota.capacity(), 1, 9), 5);
+}
+
+/// A thread that read the clock and was then kept from deciding for a while must not hand out what
+/// would have come back in that while.
+#[test]
+fn a_late_reading_of_the_clock_mints_nothing() {
+    let quota = Gcra::new(1_000_000, 1_000).unwrap();
+    let now = 10_000_000_000;
+    let mut key = Key::new(quota);
+    assert_eq!(key.spend(now, 1_000, 1), 1);
+    for late in [1, 5_000_000, Gcra::SKEW] {
+        assert_eq!(key.spend(now - late, 1, 1), 0);
+        assert_eq!(key.spend(now, 1, 1), 0, "{late} ns late");
+        key.tat = quota.charge(key.tat, now - late, 1);
+        assert_eq!(key.spend(now, 1, 1), 0, "charged {late} ns late");
+    }
 }
 
 #[test]
@@ -211,6 +229,36 @@ proptest! {
         }
     }
 
+    /// Readings that come late admit once what would come back while they are late, and no more,
+    /// however many they are.
+    #[test]
+    fn late_readings_never_break_the_window_bound(
+        interval in 1_u64..1_000,
+        burst in 1_u32..20,
+        steps in prop::collection::vec((0_u64..3_000, 0_u64..LATEST, 1_u32..6), 1..120),
+    ) {
+        let quota = Gcra::new(interval, burst).unwrap();
+        let (mut tat, mut now, mut admitted) = (0, 100_000, Vec::new());
+        for (pause, late, cost) in steps {
+            now += pause;
+            match quota.decide(tat, now - late, cost) {
+                Verdict::Allow { tat: next, .. } => {
+                    tat = next;
+                    admitted.push((now, u64::from(cost)));
+                }
+                Verdict::Deny { tat: next, .. } => tat = next,
+                Verdict::CostExceedsBurst => {}
+            }
+        }
+        for (first, &(from, _)) in admitted.iter().enumerate() {
+            let mut sum = 0;
+            for &(at, cost) in &admitted[first..] {
+                sum += cost;
+                prop_assert!(sum * interval <= quota.capacity() + (at - from) + LATEST);
+            }
+        }
+    }
+
     /// Clock steps back and forth never panic, and a step back never admits what standing still
     /// would not have.
     #[test]
@@ -259,6 +307,9 @@ proptest! {
         }
     }
 }
+
+/// Nanoseconds a reading of the clock may be late in the test above.
+const LATEST: u64 = 2_000;
 
 fn assert_window_bound(
     quota: Gcra,

@@ -107,7 +107,7 @@ impl<C: Clock> MemoryLimiter<C> {
     #[inline]
     fn decide(&self, policy: &Policy, key: &KeyHasher, operation: Operation) -> Decision {
         let Shared { table, clock, .. } = &*self.shared;
-        table.apply(key.finish(), policy, now(clock, policy), operation)
+        table.apply(key.finish(), policy, || now(clock, policy), operation)
     }
 
     /// Figures for operators; walks the table.
@@ -276,3 +276,6 @@ const DEFAULT_KEYS: usize = 1 << 16;
 const MAX_KEYS: usize = 1 << 28;
 /// A table one third full rarely has more keys in a bucket than the bucket has slots.
 const SLOTS_PER_KEY: usize = 3;
+
+#[cfg(test)]
+mod tests;

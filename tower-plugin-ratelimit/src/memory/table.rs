@@ -52,9 +52,19 @@ impl Table {
     }
 
     /// Does something with the quotas of the key with this hash, all of them or none.
+    ///
+    /// `clock` is read once, when the key is nobody else's: decisions about a key are made in the order
+    /// of their times.
     #[inline]
-    pub fn apply(&self, hash: u64, policy: &Policy, now: Now, operation: Operation) -> Decision {
+    pub fn apply(
+        &self,
+        hash: u64,
+        policy: &Policy,
+        clock: impl FnOnce() -> Now,
+        operation: Operation,
+    ) -> Decision {
         let bucket = self.bucket(hash).lock();
+        let now = clock();
         let fingerprint = hash as u32;
         match policy.quotas() {
             [quota] => {

@@ -213,7 +213,7 @@ fn allows(table: &Table, hash: u64, policy: &Policy, now: u64, cost: u32) -> boo
 
 fn check(table: &Table, hash: u64, policy: &Policy, now: u64, cost: u32) -> Decision {
     let cost = Cost::new(cost).unwrap();
-    table.apply(hash, policy, at(now), Operation::Check(cost))
+    table.apply(hash, policy, || at(now), Operation::Check(cost))
 }
 
 fn at(monotonic: u64) -> Now {
