@@ -118,7 +118,8 @@ pub use quota::{InvalidQuota, InvalidQuotaKind, Quota};
 pub use rule::{Now, Rule};
 
 pub use tower_plugin_core::{
-    self as core, Answer, ClientIp, Clock, ManualClock, Rejection, ResponseBody, SystemClock,
+    Answer, ClientIp, Clock, ForwardedHeader, InvalidClientIp, IpNet, ManualClock, PeerAddr,
+    Principal, Rejection, ResponseBody, SystemClock,
 };
 
 #[cfg(doctest)]

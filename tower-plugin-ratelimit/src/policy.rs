@@ -1,10 +1,4 @@
-use std::{
-    fmt,
-    hash::{DefaultHasher, Hash, Hasher},
-    num::NonZeroU32,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use http::HeaderValue;
 
@@ -59,10 +53,9 @@ impl Policy {
         if !(1..=64).contains(&name.len()) || !name.bytes().all(printable) {
             return Err(InvalidPolicy::Name);
         }
-        let mut hasher = DefaultHasher::new();
         let quotas: Box<[Quota]> = quotas.into_iter().collect();
-        (&name, &quotas).hash(&mut hasher);
-        Self::assembled(name, &quotas, Duration::ZERO, hasher.finish()).ok_or(InvalidPolicy::Quotas)
+        let id = id_of(&name, &quotas, Duration::ZERO);
+        Self::assembled(name, &quotas, Duration::ZERO, id).ok_or(InvalidPolicy::Quotas)
     }
 
     /// Other quotas for the same keys: what they owe, they go on owing.
@@ -89,9 +82,8 @@ impl Policy {
     #[cfg_attr(docsrs, doc(cfg(feature = "wait")))]
     #[must_use]
     pub fn with_max_wait(self, wait: Duration) -> Self {
-        let mut hasher = DefaultHasher::new();
-        (self.0.id, wait).hash(&mut hasher);
-        let waiting = Self::assembled(self.0.name.clone(), &self.0.quotas, wait, hasher.finish());
+        let id = id_of(&self.0.name, &self.0.quotas, wait);
+        let waiting = Self::assembled(Arc::clone(&self.0.name), &self.0.quotas, wait, id);
         waiting.unwrap_or(self)
     }
 
@@ -151,6 +143,9 @@ impl Policy {
     }
 
     /// Keeps the keys of this policy apart from those of others in the same limiter.
+    ///
+    /// It follows from the name, the quotas and the wait the policy was made with, the same in every
+    /// process and build.
     #[must_use]
     pub fn id(&self) -> u64 {
         self.0.id
@@ -160,8 +155,6 @@ impl Policy {
 /// A quota alone is a policy named `default`.
 impl From<Quota> for Policy {
     fn from(quota: Quota) -> Self {
-        let mut hasher = DefaultHasher::new();
-        ("default", quota).hash(&mut hasher);
         Self(Arc::new(Inner {
             header: headers::policy("default", &[quota]),
             name: "default".into(),
@@ -169,9 +162,25 @@ impl From<Quota> for Policy {
             has_calendar: quota.is_calendar(),
             quotas: Box::new([quota]),
             max_wait: Duration::ZERO,
-            id: hasher.finish(),
+            id: id_of("default", &[quota], Duration::ZERO),
         }))
     }
+}
+
+/// FNV-1a over what tells policies apart: names and quotas are the operator's, so nobody aims at it.
+fn id_of(name: &str, quotas: &[Quota], wait: Duration) -> u64 {
+    let mut text = name.to_owned();
+    for quota in quotas {
+        text.push('\n');
+        text.push_str(&quota.to_string());
+    }
+    let bytes = text
+        .into_bytes()
+        .into_iter()
+        .chain(wait.as_nanos().to_le_bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// A policy that cannot be.
@@ -258,5 +267,7 @@ mod tests {
         assert_eq!(id("a", fast), id("a", fast));
         assert_ne!(id("a", fast), id("b", fast));
         assert_ne!(id("a", fast), id("a", slow));
+        // The same in every process and build, or replicas would limit apart.
+        assert_eq!(id("a", fast), 10733470594970408451);
     }
 }

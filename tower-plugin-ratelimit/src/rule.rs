@@ -84,6 +84,14 @@ impl Rule {
         }
     }
 
+    /// The state of a key that has spent it all.
+    pub(crate) const fn spent(self, now: Now) -> u64 {
+        match self {
+            Self::Gcra(gcra) => now.monotonic.saturating_add(gcra.capacity()),
+            Self::Calendar(calendar) => calendar.charge(0, end(calendar, now), calendar.limit()),
+        }
+    }
+
     /// How many units fit at once; at least 1.
     pub(crate) const fn limit(self) -> u32 {
         match self {

@@ -4,7 +4,7 @@ use std::{
 };
 
 use http::{Extensions, HeaderMap};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 mod forwarded;
 #[cfg(test)]
@@ -77,7 +77,7 @@ impl ClientIp {
 
     /// Believes the forwarding header of peers in these networks.
     pub fn with_trusted_proxies(mut self, proxies: impl IntoIterator<Item = IpNet>) -> Self {
-        self.trusted = proxies.into_iter().collect();
+        self.trusted = proxies.into_iter().map(unified_net).collect();
         self
     }
 
@@ -164,6 +164,16 @@ impl std::error::Error for InvalidClientIp {}
 #[inline]
 fn unified(ip: IpAddr) -> IpAddr {
     ip.to_canonical()
+}
+
+/// A network of IPv4 written as IPv6 is one of IPv4: addresses are, by the time they are compared.
+fn unified_net(net: IpNet) -> IpNet {
+    let IpNet::V6(v6) = net else { return net };
+    let v4 = v6.network().to_ipv4_mapped();
+    let bits = v6.prefix_len().checked_sub(96);
+    v4.zip(bits)
+        .and_then(|(v4, bits)| Ipv4Net::new(v4, bits).ok())
+        .map_or(net, IpNet::V4)
 }
 
 #[inline]

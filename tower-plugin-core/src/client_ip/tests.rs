@@ -107,6 +107,15 @@ fn the_client_is_the_nearest_address_that_is_not_a_trusted_proxy() {
 }
 
 #[test]
+fn a_network_of_ipv4_may_be_written_as_ipv6() {
+    let client_ip = ClientIp::peer().with_trusted_proxies(["::ffff:10.0.0.0/104".parse().unwrap()]);
+    for (from, client) in [("10.9.9.9:1", "203.0.113.5"), ("11.0.0.1:1", "11.0.0.1")] {
+        let found = client_ip.of(&headers(XFF, &["203.0.113.5"]), &peer(from));
+        assert_eq!(found, Some(client.parse().unwrap()));
+    }
+}
+
+#[test]
 fn without_a_peer_address_nobody_is_believed() {
     let everyone = ClientIp::peer().with_trusted_proxies(["0.0.0.0/0".parse().unwrap()]);
     assert_eq!(

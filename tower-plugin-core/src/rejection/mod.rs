@@ -3,7 +3,10 @@ use std::{borrow::Cow, time::Duration};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+    header::{
+        CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRAILER,
+        TRANSFER_ENCODING,
+    },
 };
 
 use crate::{Code, Protocol, ResponseBody};
@@ -81,8 +84,9 @@ impl Rejection {
 
     /// Appends a header; earlier ones of the same name stay.
     ///
-    /// Names that frame the response or state its outcome (`content-type`, `content-length`,
-    /// `grpc-status` and the like) belong to the rendering and are overwritten by it.
+    /// Names that frame the response or state its outcome (`content-length`, `transfer-encoding`,
+    /// `trailer`, `connection`, `grpc-*`) belong to the rendering: they are not sent. `content-type`,
+    /// `cache-control` and `retry-after` are the rendering's own.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.headers.push((name, value));
@@ -214,7 +218,9 @@ impl Rejection {
         *response.status_mut() = status;
         let headers = response.headers_mut();
         for (name, value) in self.headers() {
-            headers.append(name, value.clone());
+            if !belongs_to_rendering(name) {
+                headers.append(name, value.clone());
+            }
         }
         if let Some(delay) = self.retry_after() {
             headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(delay)));
@@ -245,6 +251,12 @@ impl Content {
     fn empty(content_type: HeaderValue) -> Self {
         Self::new(content_type, Bytes::new())
     }
+}
+
+/// Headers that would contradict the body or the status.
+fn belongs_to_rendering(name: &HeaderName) -> bool {
+    [CONNECTION, CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING].contains(name)
+        || name.as_str().starts_with("grpc-")
 }
 
 /// The caller's media type without its parameters; a strange one is not repeated.

@@ -131,6 +131,27 @@ fn the_headers_of_a_refusal_reach_every_caller_and_none_is_lost() {
 }
 
 #[test]
+fn headers_that_would_contradict_the_rendering_are_not_sent() {
+    let contradicting = [
+        ("connection", "close"),
+        ("content-length", "3"),
+        ("grpc-status", "0"),
+        ("trailer", "grpc-status"),
+        ("transfer-encoding", "chunked"),
+    ];
+    for content_type in ALL_CONTENT_TYPES {
+        let mut rejection = refusal(Code::Internal);
+        for (name, value) in contradicting {
+            let name = HeaderName::from_static(name);
+            rejection = rejection.with_header(name, HeaderValue::from_static(value));
+        }
+        let (plain, _) = rendered(refusal(Code::Internal), content_type);
+        let (head, _) = rendered(rejection, content_type);
+        assert_eq!(head.headers, plain.headers, "{content_type}");
+    }
+}
+
+#[test]
 fn f37_retry_after_is_rounded_up_and_never_zero() {
     let cases = [
         (Duration::ZERO, "1"),

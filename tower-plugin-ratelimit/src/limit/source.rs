@@ -33,7 +33,7 @@ impl PolicySource {
     ///
     /// ```
     /// use http::request::Parts;
-    /// use tower_plugin_ratelimit::{Policy, PolicySource, RateLimitLayer, core::Principal, key};
+    /// use tower_plugin_ratelimit::{Policy, PolicySource, Principal, RateLimitLayer, key};
     ///
     /// let free = Policy::new("free", ["1/s".parse()?])?;
     /// let gold = Policy::new("gold", ["100/s".parse()?])?;

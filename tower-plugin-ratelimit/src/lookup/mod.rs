@@ -9,7 +9,7 @@
 //! use http::request::Parts;
 //! use tower::ServiceBuilder;
 //! use tower_plugin_ratelimit::{
-//!     Policy, PolicySource, RateLimitLayer, core::Principal, key, lookup::PolicyLookupLayer,
+//!     Policy, PolicySource, Principal, RateLimitLayer, key, lookup::PolicyLookupLayer,
 //! };
 //!
 //! # async fn plan_of(_: &str) -> Option<String> { None }

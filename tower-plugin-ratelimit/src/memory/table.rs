@@ -131,7 +131,8 @@ impl Table {
         let debits = matches!(operation, Operation::Charge(_) | Operation::Check(_));
         if place.forgets && debits && self.on_full == OnFull::Deny {
             let retry_after = owed - now.monotonic;
-            return Decision::new(Outcome::Deny { retry_after }, rule, index, 0, now);
+            let denied = Outcome::Deny { retry_after };
+            return Decision::new(denied, rule, index, rule.spent(now), now);
         }
         place.decide(rule, index, 0, now, operation)
     }
