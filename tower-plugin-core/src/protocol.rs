@@ -1,4 +1,4 @@
-use http::{HeaderMap, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, header::CONTENT_TYPE};
 
 /// The protocol a caller speaks, and so the only form in which it can read a refusal.
 ///
@@ -60,7 +60,7 @@ impl Protocol {
         if strip_prefix(essence, b"application/connect+").is_some() {
             return Self::ConnectStream;
         }
-        if headers.contains_key("connect-protocol-version")
+        if headers.contains_key(&CONNECT_PROTOCOL_VERSION)
             || essence.eq_ignore_ascii_case(b"application/proto")
         {
             return Self::ConnectUnary;
@@ -78,6 +78,8 @@ fn strip_prefix<'a>(value: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
 fn is_end_or_suffix(rest: &[u8]) -> bool {
     rest.is_empty() || rest.starts_with(b"+")
 }
+
+const CONNECT_PROTOCOL_VERSION: HeaderName = HeaderName::from_static("connect-protocol-version");
 
 #[cfg(test)]
 mod tests {

@@ -26,14 +26,14 @@ pub(super) fn end_of_stream(rejection: &Rejection) -> Vec<u8> {
 fn push_error(out: &mut String, rejection: &Rejection) {
     out.push_str("{\"code\":");
     json::push_string(out, rejection.code().name());
-    json::push_member(out, "message", rejection.message());
+    json::push_member(out, ",\"message\":", rejection.message());
     out.push_str(",\"details\":");
     let mut separator = '[';
     for detail in details::of(rejection, details::before_base64(details::MAX_ENCODED)) {
         out.push(separator);
         out.push_str("{\"type\":");
         json::push_string(out, detail.name);
-        json::push_member(out, "value", &details::base64(&detail.value));
+        json::push_member(out, ",\"value\":", &details::base64(&detail.value));
         out.push('}');
         separator = ',';
     }

@@ -3,6 +3,17 @@
 /// Appends `text` as a JSON string (RFC 8259 section 7).
 pub(super) fn push_string(out: &mut String, text: &str) {
     out.push('"');
+    let plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    // Without an early exit the compiler looks at many bytes at a time.
+    if text.bytes().fold(true, |all, byte| all & plain(byte)) {
+        out.push_str(text);
+    } else {
+        push_escaped(out, text);
+    }
+    out.push('"');
+}
+
+fn push_escaped(out: &mut String, text: &str) {
     let mut rest = text;
     while let Some(at) = rest.find(|c: char| c == '"' || c == '\\' || c < ' ') {
         let (plain, tail) = rest.split_at(at);
@@ -19,7 +30,6 @@ pub(super) fn push_string(out: &mut String, text: &str) {
         rest = chars.as_str();
     }
     out.push_str(rest);
-    out.push('"');
 }
 
 fn push_escape(out: &mut String, control: char) {
@@ -30,10 +40,8 @@ fn push_escape(out: &mut String, control: char) {
     }
 }
 
-/// Appends `"name":"text"` after a comma.
-pub(super) fn push_member(out: &mut String, name: &str, text: &str) {
-    out.push(',');
-    push_string(out, name);
-    out.push(':');
+/// Appends what stands before the text, `,"name":`, and the text.
+pub(super) fn push_member(out: &mut String, before: &str, text: &str) {
+    out.push_str(before);
     push_string(out, text);
 }

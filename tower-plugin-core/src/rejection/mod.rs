@@ -160,7 +160,7 @@ impl Rejection {
     #[must_use]
     pub fn into_response<B>(self, request: &HeaderMap) -> Response<ResponseBody<B>> {
         self.respond(request, |rejection| {
-            Content::new(PROBLEM_JSON, problem::body(rejection))
+            Content::text(PROBLEM_JSON, problem::body(rejection))
         })
     }
 
@@ -195,7 +195,7 @@ impl Rejection {
             Protocol::Http => (self.status(), plain(&self)),
             Protocol::ConnectUnary => (
                 self.status(),
-                Content::new(JSON, connect::unary_body(&self)),
+                Content::text(JSON, connect::unary_body(&self)),
             ),
             Protocol::ConnectStream => (
                 StatusCode::OK,
@@ -217,13 +217,15 @@ impl Rejection {
         let mut response = Response::new(ResponseBody::full(content.body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
+        // All of them and a few of the outer layers': grown once.
+        headers.reserve(self.headers().len() + 8);
         for (name, value) in self.headers() {
             if !belongs_to_rendering(name) {
                 headers.append(name, value.clone());
             }
         }
         if let Some(delay) = self.retry_after() {
-            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(delay)));
+            headers.insert(RETRY_AFTER, decimal(whole_seconds(delay)));
         }
         headers.insert(CONTENT_TYPE, content.content_type);
         headers.insert(CACHE_CONTROL, NO_STORE);
@@ -241,6 +243,11 @@ struct Content {
 }
 
 impl Content {
+    /// Text is cut to size: what grew to more than it holds would cost `Bytes` a second allocation.
+    fn text(content_type: HeaderValue, body: String) -> Self {
+        Self::new(content_type, body.into_boxed_str().into_boxed_bytes())
+    }
+
     fn new(content_type: HeaderValue, body: impl Into<Bytes>) -> Self {
         Self {
             content_type,
@@ -276,6 +283,23 @@ fn echoed_content_type(request: &HeaderMap, otherwise: HeaderValue) -> HeaderVal
 fn whole_seconds(delay: Duration) -> u64 {
     let started = u64::from(delay.subsec_nanos() > 0);
     delay.as_secs().saturating_add(started).max(1)
+}
+
+/// One allocation of the right size; `HeaderValue::from` takes two.
+fn decimal(mut number: u64) -> HeaderValue {
+    // As many digits as `u64` has.
+    let mut digits = [b'0'; 20];
+    let mut start = digits.len();
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        start -= 1;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    let digits = digits.get(start..).unwrap_or_default();
+    HeaderValue::from_bytes(digits).unwrap_or(HeaderValue::from_static("1"))
 }
 
 fn shortened(message: Cow<'static, str>) -> Cow<'static, str> {

@@ -7,18 +7,18 @@ use super::{Rejection, json};
 pub(super) fn body(rejection: &Rejection) -> String {
     let status = rejection.status();
     let mut out = String::with_capacity(256);
-    out.push_str("{\"type\":");
-    json::push_string(&mut out, rejection.0.problem_type.unwrap_or("about:blank"));
+    let problem_type = rejection.0.problem_type.unwrap_or("about:blank");
+    json::push_member(&mut out, "{\"type\":", problem_type);
     json::push_member(
         &mut out,
-        "title",
+        ",\"title\":",
         status.canonical_reason().unwrap_or("Refused"),
     );
     out.push_str(",\"status\":");
     out.push_str(status.as_str());
-    json::push_member(&mut out, "detail", rejection.message());
-    json::push_member(&mut out, "code", rejection.code().name());
-    json::push_member(&mut out, "reason", rejection.reason());
+    json::push_member(&mut out, ",\"detail\":", rejection.message());
+    json::push_member(&mut out, ",\"code\":", rejection.code().name());
+    json::push_member(&mut out, ",\"reason\":", rejection.reason());
     if !rejection.violations().is_empty() {
         push_errors(&mut out, rejection);
     }
@@ -34,8 +34,8 @@ fn push_errors(out: &mut String, rejection: &Rejection) {
     for violation in rejection.violations() {
         let mut entry = String::from("{\"field\":");
         json::push_string(&mut entry, violation.field());
-        json::push_member(&mut entry, "code", violation.reason());
-        json::push_member(&mut entry, "detail", violation.description());
+        json::push_member(&mut entry, ",\"code\":", violation.reason());
+        json::push_member(&mut entry, ",\"detail\":", violation.description());
         entry.push('}');
         let Some(left) = budget.checked_sub(entry.len()) else {
             truncated = true;
