@@ -63,7 +63,7 @@
 //! ---|---|---
 //! `axum` | [`ClientIp`] reads axum's connect info |
 //! `lookup` | A policy for each caller from an async lookup, cached (moka) |
-//! `metrics` | Counts for the `metrics` facade |
+//! `metrics` | Counts for the `metrics` facade; install its recorder before the first request |
 //! `tonic` | [`ClientIp`] reads tonic's TCP connect info |
 //! `tonic-tls` | [`ClientIp`] reads tonic's TLS connect info too |
 //! `wait` | Policies may let requests wait (Tokio's timer) |

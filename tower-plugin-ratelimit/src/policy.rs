@@ -2,6 +2,11 @@ use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use http::HeaderValue;
 
+#[cfg(feature = "metrics")]
+use std::sync::OnceLock;
+
+#[cfg(feature = "metrics")]
+use crate::limit::EventCounters;
 use crate::{Quota, limit::headers};
 
 /// A name and one or more quotas that are charged together: all of them, or none.
@@ -31,6 +36,8 @@ struct Inner {
     max_wait: Duration,
     has_calendar: bool,
     header: HeaderValue,
+    #[cfg(feature = "metrics")]
+    counters: OnceLock<EventCounters>,
     id: u64,
 }
 
@@ -95,6 +102,8 @@ impl Policy {
         (quotas.len() <= Self::MAX_QUOTAS).then(|| {
             Self(Arc::new(Inner {
                 header: headers::policy(&name, &quotas),
+                #[cfg(feature = "metrics")]
+                counters: OnceLock::new(),
                 name,
                 first,
                 has_calendar: quotas.iter().any(|quota| quota.is_calendar()),
@@ -133,9 +142,13 @@ impl Policy {
         self.0.has_calendar
     }
 
+    /// Resolved at the first request, so that none after it looks anything up; a recorder must be
+    /// installed by then.
     #[cfg(feature = "metrics")]
-    pub(crate) fn shared_name(&self) -> Arc<str> {
-        Arc::clone(&self.0.name)
+    pub(crate) fn counters(&self) -> &EventCounters {
+        self.0
+            .counters
+            .get_or_init(|| EventCounters::new(Arc::clone(&self.0.name)))
     }
 
     pub(crate) fn first_quota(&self) -> Quota {
@@ -157,6 +170,8 @@ impl From<Quota> for Policy {
     fn from(quota: Quota) -> Self {
         Self(Arc::new(Inner {
             header: headers::policy("default", &[quota]),
+            #[cfg(feature = "metrics")]
+            counters: OnceLock::new(),
             name: "default".into(),
             first: quota,
             has_calendar: quota.is_calendar(),

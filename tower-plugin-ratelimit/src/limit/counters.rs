@@ -30,15 +30,30 @@ pub(super) enum Event {
     WithoutKey,
 }
 
+/// The counters of one policy in the `metrics` facade.
 #[cfg(feature = "metrics")]
-impl Event {
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Allowed => "allowed",
-            Self::Denied => "denied",
-            Self::Waited => "waited",
-            Self::Undecided => "undecided",
-            Self::WithoutKey => "without_key",
+#[derive(Debug)]
+pub(crate) struct EventCounters([metrics::Counter; 5]);
+
+#[cfg(feature = "metrics")]
+impl EventCounters {
+    /// One label value for each policy and event: both are the operator's, so they are bounded.
+    pub(crate) fn new(policy: std::sync::Arc<str>) -> Self {
+        let policy = metrics::SharedString::from_shared(policy);
+        // In the order of `Event`.
+        let events = ["allowed", "denied", "waited", "undecided", "without_key"];
+        Self(events.map(|event| {
+            metrics::counter!(
+                "tower_plugin_ratelimit_requests_total",
+                "policy" => policy.clone(),
+                "event" => event
+            )
+        }))
+    }
+
+    pub(super) fn count(&self, event: Event) {
+        if let Some(counter) = self.0.get(event as usize) {
+            counter.increment(1);
         }
     }
 }

@@ -10,7 +10,8 @@ use tower_plugin_core::ResponseBody;
 use tower_service::Service;
 
 use super::{
-    ticket::{Account, Next, Ticket},
+    settings::Settings,
+    ticket::{Ask, Next, Ticket},
     waiting::Waiting,
 };
 use crate::Limiter;
@@ -26,20 +27,18 @@ pin_project! {
         L: Limiter,
     {
         #[pin]
-        state: State<S, S::Future, L, L::Future, ReqBody, ResBody>,
+        state: State<S, S::Future, L, ReqBody, ResBody>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    enum State<S, F, L, D, ReqBody, ResBody>
+    enum State<S, F, L, ReqBody, ResBody>
     where
         L: Limiter,
     {
         Asking {
-            #[pin]
-            decision: D,
-            held: Option<Box<Held<S, L, ReqBody>>>,
+            asking: Option<Box<Asking<S, L, ReqBody>>>,
         },
         Waiting {
             waiting: Option<Box<Waiting<S, L, ReqBody>>>,
@@ -50,8 +49,7 @@ pin_project! {
             ticket: Option<Box<Ticket<L>>>,
         },
         Settling {
-            #[pin]
-            settling: D,
+            settling: Pin<Box<L::Future>>,
             response: Option<Response<ResponseBody<ResBody>>>,
         },
         Refused {
@@ -60,12 +58,11 @@ pin_project! {
     }
 }
 
-/// A request that waits for the limiter's answer, and the service that was ready for it. Boxed, so
-/// that a future that has nothing to wait for stays small.
-struct Held<S, L: Limiter, ReqBody> {
+/// A request that waits for the limiter's answer, and the service that was ready for it.
+struct Asking<S, L: Limiter, ReqBody> {
+    ask: Box<Ask<L>>,
     service: S,
     request: Request<ReqBody>,
-    account: Box<Account<L>>,
 }
 
 impl<S, L, ReqBody, ResBody> ResponseFuture<S, L, ReqBody, ResBody>
@@ -88,28 +85,43 @@ where
         }
     }
 
-    pub(super) fn held(next: Next<L>, mut service: S, request: Request<ReqBody>) -> Self {
-        let state = match next {
-            Next::Ask(decision, account) => State::Asking {
-                decision,
-                held: Some(Box::new(Held {
+    pub(super) fn held(
+        next: Next<L>,
+        service: S,
+        request: Request<ReqBody>,
+        settings: &Settings,
+    ) -> Self {
+        Self {
+            state: State::of(next, service, request, settings),
+        }
+    }
+}
+
+impl<S, L, ReqBody, ResBody> State<S, S::Future, L, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    L: Limiter,
+{
+    fn of(next: Next<L>, mut service: S, request: Request<ReqBody>, settings: &Settings) -> Self {
+        match next {
+            Next::Ask(ask) => Self::Asking {
+                asking: Some(Box::new(Asking {
+                    ask,
                     service,
                     request,
-                    account,
                 })),
             },
-            Next::Wait(ticket) => State::Waiting {
-                waiting: Some(Box::new(Waiting::new(ticket, service, request))),
-            },
-            Next::Call(ticket) => State::Calling {
+            Next::Call(ticket) => Self::Calling {
                 future: service.call(request),
                 ticket,
             },
-            Next::Refuse(rejection) => State::Refused {
-                response: Some(rejection.into_response(request.headers())),
+            Next::Refuse(rejection) => Self::Refused {
+                response: Some(settings.respond(rejection, request.headers())),
             },
-        };
-        Self { state }
+            Next::Wait(ticket) => Self::Waiting {
+                waiting: Some(Box::new(Waiting::new(ticket, service, request))),
+            },
+        }
     }
 }
 
@@ -120,6 +132,7 @@ where
 {
     type Output = Result<Response<ResponseBody<ResBody>>, S::Error>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {
@@ -143,12 +156,21 @@ where
                         .take()
                         .map_or(Poll::Pending, |response| Poll::Ready(Ok(response)));
                 }
-                StateProj::Asking { decision, held } => {
-                    let answer = ready!(decision.poll(cx));
-                    let Some(held) = held.take() else {
+                StateProj::Asking { asking } => {
+                    let answer = match asking.as_mut() {
+                        Some(asking) => ready!(asking.ask.decision.as_mut().poll(cx)),
+                        None => return Poll::Pending,
+                    };
+                    let Some(asking) = asking.take() else {
                         return Poll::Pending;
                     };
-                    (*held).go_on(answer)
+                    let Asking {
+                        ask,
+                        service,
+                        request,
+                    } = *asking;
+                    let settings = ask.account.share_settings();
+                    State::of(ask.account.judge(answer), service, request, &settings)
                 }
                 StateProj::Waiting { waiting } => {
                     match waiting.as_mut() {
@@ -163,53 +185,13 @@ where
                 }
                 StateProj::Settling { settling, response } => {
                     // Settled or not, the request was served.
-                    let _ = ready!(settling.poll(cx));
+                    let _ = ready!(settling.as_mut().poll(cx));
                     return response
                         .take()
                         .map_or(Poll::Pending, |response| Poll::Ready(Ok(response)));
                 }
             };
             state.set(next);
-        }
-    }
-}
-
-impl<S, L, ReqBody> Held<S, L, ReqBody>
-where
-    L: Limiter,
-{
-    fn go_on<ResBody>(
-        self,
-        answer: Result<crate::Decision, crate::Unavailable>,
-    ) -> State<S, S::Future, L, L::Future, ReqBody, ResBody>
-    where
-        S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-    {
-        let Self {
-            mut service,
-            request,
-            account,
-        } = self;
-        let settings = account.share_settings();
-        match account.judge(answer) {
-            Next::Call(ticket) => State::Calling {
-                future: service.call(request),
-                ticket,
-            },
-            Next::Wait(ticket) => State::Waiting {
-                waiting: Some(Box::new(Waiting::new(ticket, service, request))),
-            },
-            Next::Refuse(rejection) => State::Refused {
-                response: Some(settings.respond(rejection, request.headers())),
-            },
-            Next::Ask(decision, account) => State::Asking {
-                decision,
-                held: Some(Box::new(Self {
-                    service,
-                    request,
-                    account,
-                })),
-            },
         }
     }
 }

@@ -12,6 +12,8 @@ mod ticket;
 mod waiting;
 
 pub use counters::Counts;
+#[cfg(feature = "metrics")]
+pub(crate) use counters::EventCounters;
 pub use future::ResponseFuture;
 pub use headers::{LegacyHeaders, RateLimitHeaders};
 pub use layer::RateLimitLayer;

@@ -67,6 +67,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (parts, body) = request.into_parts();
         match ticket::plan(&self.settings, &self.limiter, &self.key, &parts) {
@@ -77,12 +78,13 @@ where
             Next::Refuse(rejection) => {
                 ResponseFuture::refused(self.settings.respond(rejection, &parts.headers))
             }
-            later @ (Next::Ask(..) | Next::Wait(_)) => {
+            later @ (Next::Ask(_) | Next::Wait(_)) => {
                 // The clone may not be ready: hand the one that is to the future, keep the clone.
                 // <https://docs.rs/tower/latest/tower/trait.Service.html#be-careful-when-cloning-inner-services>
                 let clone = self.inner.clone();
                 let ready = mem::replace(&mut self.inner, clone);
-                ResponseFuture::held(later, ready, Request::from_parts(parts, body))
+                let request = Request::from_parts(parts, body);
+                ResponseFuture::held(later, ready, request, &self.settings)
             }
         }
     }

@@ -136,14 +136,8 @@ impl Settings {
     #[inline]
     pub(super) fn count(&self, event: Event, policy: &Policy) {
         self.account.counters.count(event);
-        // One label value for each policy and event: both are the operator's, so they are bounded.
         #[cfg(feature = "metrics")]
-        metrics::counter!(
-            "tower_plugin_ratelimit_requests_total",
-            "policy" => metrics::SharedString::from_shared(policy.shared_name()),
-            "event" => event.name()
-        )
-        .increment(1);
+        policy.counters().count(event);
         #[cfg(not(feature = "metrics"))]
         let _ = policy;
     }

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
@@ -40,7 +41,17 @@ pub(super) enum Next<L: Limiter> {
     /// It goes no further.
     Refuse(Rejection),
     /// The limiter has to be waited for.
-    Ask(L::Future, Box<Account<L>>),
+    Ask(Box<Ask<L>>),
+}
+
+/// An answer that takes time.
+pub(super) type Pending<L> = Pin<Box<<L as Limiter>::Future>>;
+
+/// A question to the limiter. Boxed, as all that takes time is, so that a request that goes on at once
+/// moves little memory.
+pub(super) struct Ask<L: Limiter> {
+    pub(super) decision: Pending<L>,
+    pub(super) account: Account<L>,
 }
 
 /// Decides about a request, as far as that can be done at once.
@@ -78,7 +89,10 @@ pub(super) fn plan<L: Limiter + Clone>(
             Charging::Always | Charging::RefundIf(_) => Operation::Check(cost),
         };
         match limiter.apply(policy, hasher.clone(), operation) {
-            Answer::Pending(decision) => Next::Ask(decision, Box::new(account(hasher))),
+            Answer::Pending(decision) => Next::Ask(Box::new(Ask {
+                decision: Box::pin(decision),
+                account: account(hasher),
+            })),
             Answer::Ready(Ok(decision)) if decision.is_allowed() && !decision.has_to_wait() => {
                 settings.allowed(policy, &decision);
                 Next::Call(settings.follows_up().then(|| {
@@ -147,9 +161,9 @@ fn judge<L: Limiter>(
 
 impl<L: Limiter> Account<L> {
     /// What follows from an answer that had to be waited for.
-    pub(super) fn judge(self: Box<Self>, answer: Result<Decision, Unavailable>) -> Next<L> {
+    pub(super) fn judge(self, answer: Result<Decision, Unavailable>) -> Next<L> {
         let (settings, policy) = (Arc::clone(&self.settings), self.policy.clone());
-        judge(&settings, &policy, answer, || *self)
+        judge(&settings, &policy, answer, || self)
     }
 
     pub(super) fn share_settings(&self) -> Arc<Settings> {
@@ -191,7 +205,7 @@ impl<L: Limiter> Ticket<L> {
 
     /// Writes headers and settles the cost now that the response is known. What the limiter has to be
     /// asked for is returned.
-    pub(super) fn settle<B>(&self, response: Response<B>) -> (Response<B>, Option<L::Future>) {
+    pub(super) fn settle<B>(&self, response: Response<B>) -> (Response<B>, Option<Pending<L>>) {
         let Account { settings, cost, .. } = &self.account;
         let (mut head, body) = response.into_parts();
         let operation = match &settings.charging {
@@ -206,7 +220,7 @@ impl<L: Limiter> Ticket<L> {
         let mut pending = None;
         match operation.map(|operation| self.account.apply(operation)) {
             Some(Answer::Ready(Ok(after))) => decision = after,
-            Some(Answer::Pending(asking)) => pending = Some(asking),
+            Some(Answer::Pending(asking)) => pending = Some(Box::pin(asking)),
             // It could not be settled; the request was served all the same.
             Some(Answer::Ready(Err(_))) | None => {}
         }
