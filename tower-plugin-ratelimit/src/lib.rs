@@ -62,6 +62,7 @@
 //! Name | Description | Default?
 //! ---|---|---
 //! `axum` | [`ClientIp`] reads axum's connect info |
+//! `client` | For callers: retry, throttle and circuit breaker (module `client`) |
 //! `lookup` | A policy for each caller from an async lookup, cached (moka) |
 //! `metrics` | Counts for the `metrics` facade; install its recorder before the first request |
 //! `tonic` | [`ClientIp`] reads tonic's TCP connect info |
@@ -91,6 +92,9 @@
 )]
 
 pub mod calendar;
+#[cfg(feature = "client")]
+#[cfg_attr(docsrs, doc(cfg(feature = "client")))]
+pub mod client;
 mod decision;
 pub mod gcra;
 pub mod key;
