@@ -20,7 +20,7 @@ use tower_plugin_ratelimit::{ClientIp, RateLimitLayer, key};
 use tower_plugin_validate::{CanonicalPath, ValidateLayer};
 
 #[tokio::test]
-async fn all_three_layers_guard_an_axum_service() {
+async fn f40_all_three_layers_guard_an_axum_service() {
     let tokens = tokens();
     let issued = tokens.issue(NewToken::runtime(&"plugin".parse().unwrap()));
     let issued = issued.await.unwrap();

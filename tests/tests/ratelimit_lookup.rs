@@ -116,7 +116,7 @@ fn a_lookup_out_of_range_is_refused() {
 }
 
 #[tokio::test]
-async fn the_preset_gives_each_endpoint_its_own_quota() {
+async fn f39_the_preset_gives_each_endpoint_its_own_quota() {
     let limiter = MemoryLimiter::with_clock(100, OnFull::Forget, ManualClock::new()).unwrap();
     let policies = preset::connect_plugin().unwrap();
     let service = RateLimitLayer::with_limiter(limiter, policies, key::Global).layer(ok());

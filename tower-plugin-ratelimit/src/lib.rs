@@ -1,5 +1,5 @@
-//! Rate limiting for any Tower service: never over the limit, in memory of a fixed size, and refusing as
-//! cheaply as admitting.
+//! Rate limiting for any Tower service: never over the limit, in memory of a fixed size, and refused
+//! callers are told in their own protocol.
 //!
 //! A request is
 //!
@@ -35,6 +35,26 @@
 //! # }
 //! ```
 //!
+//! # What it can be told
+//!
+//! | to | say |
+//! |---|---|
+//! | allow 10 a second in bursts of 20 | `"10/s:20"`, [`Quota::per_second`] |
+//! | never see more than 100 in any minute | `"<=100/m"`, [`Quota::at_most`] |
+//! | count by UTC day, for billing | `"5000/utc-day"`, [`Quota::calendar`] |
+//! | charge several quotas together | [`Policy::new`] |
+//! | limit by plan, route or tenant | [`PolicySource::per_request`] |
+//! | change a policy while running | [`LivePolicy`] |
+//! | make some requests dearer | [`RateLimitLayer::with_cost`] |
+//! | count only failed logins | [`RateLimitLayer::with_charge_after`] |
+//! | give back what failed | [`RateLimitLayer::with_refund_if`] |
+//! | try a policy out | [`Mode::Observe`] |
+//! | be told before a limit is met | [`RateLimitLayer::with_threshold`] |
+//! | check, peek, pay back or reset from code | [`MemoryLimiter::apply_key`] |
+//!
+//! With features, requests may also wait for their turn (`wait`), and policies come from a database
+//! (`lookup`).
+//!
 //! # Where it goes
 //!
 //! Limit by client address outside the authenticating layer, so that guessing costs; limit by
@@ -55,7 +75,7 @@
 //! * A request without a key is refused with 500 / `INTERNAL`, and the log says once what is missing
 //!   ([`OnMissingKey`]).
 //! * A table full of debtors forgets who owes least and counts it ([`OnFull`], [`Stats`]).
-//! * A clock that goes back mints nothing.
+//! * A clock that is set back mints nothing; one set forward hands out what would have come back.
 //!
 //! # Features
 //!
