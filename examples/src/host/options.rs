@@ -12,7 +12,7 @@ use semver::Version;
 use zeroize::Zeroizing;
 
 use super::{
-    Quotas,
+    Bounds, MAX_CONNECTIONS, Quotas,
     admission::{Admission, InvalidSecret},
     fields,
 };
@@ -52,6 +52,15 @@ pub struct Options {
     /// How often each kind of call is let through.
     #[command(flatten)]
     pub quotas: Quotas,
+
+    /// Connections of one client address at a time, 1 to 4096; a proxy in front is one address.
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value = "256",
+        value_parser = clap::value_parser!(u16).range(1..=MAX_CONNECTIONS as i64)
+    )]
+    pub connections_per_client: u16,
 
     /// How long a shutdown waits for what is in hand, as COUNT and s, m, h or d.
     #[arg(long, value_name = "TIME", default_value = "10s")]
@@ -102,6 +111,15 @@ pub struct KnownPlugin {
 pub const SECRET_VARIABLE: &str = "PLUGIN_HOST_BOOTSTRAP_SECRET";
 
 impl Options {
+    /// What the connections are held to.
+    #[must_use]
+    pub fn bounds(&self) -> Bounds {
+        Bounds {
+            connections_per_client: self.connections_per_client.into(),
+            drain: self.drain.0,
+        }
+    }
+
     /// Decides on the admission secret and makes the configuration.
     ///
     /// `environment` is the value of [`SECRET_VARIABLE`], if it is set.

@@ -1,7 +1,6 @@
 //! The connection loop: bounded connections, bounded waiting, an end that waits for what is in hand.
 
 use std::{
-    convert::Infallible,
     future::Future,
     io,
     net::SocketAddr,
@@ -13,19 +12,18 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body};
-use hyper::{body::Incoming, service::service_fn};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
-};
+use axum::Router;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Notify, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time,
 };
-use tower::ServiceExt;
-use tower_plugin_core::PeerAddr;
+
+mod activity;
+mod connection;
+mod peers;
+
+use peers::Peers;
 
 /// Whether the host takes requests. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -43,10 +41,20 @@ impl Readiness {
     }
 }
 
-/// Serves `app` until `shutdown` completes, then finishes what is in hand for at most `drain`.
+/// What [`serve`] keeps to.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Connections of one client address at a time; more are closed unheard.
+    pub connections_per_client: usize,
+    /// How long the end waits for what is in hand.
+    pub drain: Duration,
+}
+
+/// Serves `app` until `shutdown` completes, then finishes what is in hand.
 ///
 /// HTTP/1.1 and cleartext HTTP/2. At most [`MAX_CONNECTIONS`] at a time: more wait to be accepted.
-/// `readiness` holds while new requests are welcome.
+/// A connection on which nothing has been asked for some time is closed. `readiness` holds while new
+/// requests are welcome.
 ///
 /// # Errors
 ///
@@ -55,12 +63,26 @@ pub async fn serve(
     listener: TcpListener,
     app: Router,
     readiness: Readiness,
-    drain: Duration,
+    bounds: Bounds,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let address = listener.local_addr()?;
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let graceful = GracefulShutdown::new();
+    let peers = Peers::new(bounds.connections_per_client);
+    // Every connection holds a receiver, so that the end of the last one can be waited for.
+    let (end, ending) = watch::channel(());
+    let take = |(stream, peer): (TcpStream, SocketAddr), slot: Option<OwnedSemaphorePermit>| {
+        let Some(place) = peers.enter(peer.ip()) else {
+            tracing::debug!(%peer, "closed: this address has too many connections");
+            return;
+        };
+        let connection = connection::serve(stream, peer, app.clone(), ending.clone());
+        tokio::spawn(async move {
+            connection.await;
+            drop((slot, place));
+        });
+    };
+
     let mut shutdown = pin!(shutdown);
     readiness.set(true);
     tracing::info!(%address, "serving");
@@ -76,13 +98,7 @@ pub async fn serve(
             accepted = accept => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let connection = connection(stream, peer, app.clone(), &graceful);
-                tokio::spawn(async move {
-                    connection.await;
-                    drop(slot);
-                });
-            }
+            Ok(connection) => take(connection, slot),
             // Out of file descriptors, most likely: closing connections frees some.
             Err(error) => {
                 tracing::warn!(%error, "could not accept a connection");
@@ -91,75 +107,60 @@ pub async fn serve(
         }
     }
     readiness.set(false);
-    drop(listener);
     tracing::info!("shutting down: finishing what is in hand");
-    if time::timeout(drain, graceful.shutdown()).await.is_err() {
+    let mut queue = Queue::of(listener);
+    while let Ok(slot) = Arc::clone(&slots).try_acquire_owned()
+        && let Some(connection) = queue.next()
+    {
+        take(connection, Some(slot));
+    }
+    drop(queue);
+    drop(ending);
+    // Fails if there is no connection, and then there is none to tell.
+    let _nobody = end.send(());
+    if time::timeout(bounds.drain, end.closed()).await.is_err() {
         tracing::warn!("shutting down: gave up on what is still in hand");
     }
     Ok(())
 }
 
-fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    app: Router,
-    graceful: &GracefulShutdown,
-) -> impl Future<Output = ()> + use<> {
-    let _best_effort = stream.set_nodelay(true);
-    let first_request = Arc::new(Notify::new());
-    let seen = Arc::clone(&first_request);
-    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        seen.notify_one();
-        request.extensions_mut().insert(PeerAddr(peer));
-        let app = app.clone();
-        async move {
-            Ok::<_, Infallible>(
-                app.oneshot(request.map(Body::new))
-                    .await
-                    .unwrap_or_else(|never| match never {}),
-            )
-        }
-    });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_HEAD);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE)
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEAD_LIST);
-    let serving = graceful.watch(
-        builder
-            .serve_connection(TokioIo::new(stream), service)
-            .into_owned(),
-    );
-    async move {
-        let mut serving = pin!(serving);
-        // hyper's header timeout starts once it knows the HTTP version: a connection that never says
-        // so much is closed here.
-        let ended = tokio::select! {
-            ended = &mut serving => ended,
-            () = first_request.notified() => serving.await,
-            () = time::sleep(HEADER_TIMEOUT) => return,
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "connection broke off");
+/// Who the kernel has let in already; they would be reset with the listener.
+///
+/// Asks the kernel itself, because what tokio knows of the listener may be older. Whoever comes
+/// between the last answer and the end of the listener is still reset: no call does both at once.
+struct Queue(Option<std::net::TcpListener>);
+
+impl Queue {
+    fn of(listener: TcpListener) -> Self {
+        // Stays non-blocking.
+        Self(listener.into_std().ok())
+    }
+}
+
+impl Iterator for Queue {
+    type Item = (TcpStream, SocketAddr);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.0.as_ref()?.accept() {
+                Ok((stream, peer)) => {
+                    stream.set_nonblocking(true).ok()?;
+                    return Some((TcpStream::from_std(stream).ok()?, peer));
+                }
+                // Gave up waiting; the next may not have.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(_) => return None,
+            }
         }
     }
 }
 
 /// Connections at a time.
+///
+/// The next one waits in the kernel's queue until one ends, whoever it is from: plugins that are not
+/// connected yet, and the probes, on whose silence a supervisor restarts the host. So no address may
+/// have them all ([`Bounds::connections_per_client`]), and none keeps one for nothing. It takes many
+/// addresses together to fill them, which is for whatever stands in front of the host to notice. An
+/// open-files limit below this number does the same sooner.
 pub const MAX_CONNECTIONS: usize = 4096;
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-const MAX_HEADERS: usize = 100;
-const MAX_HEAD: usize = 64 * 1024;
-const MAX_HEAD_LIST: u32 = 64 * 1024;
-const MAX_STREAMS: u32 = 128;

@@ -3,14 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, routing::get};
+use bytes::Bytes;
 use clap::Parser;
 use http::StatusCode;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::Notify,
-    time::timeout,
+    time::{Instant, sleep, timeout},
 };
 use tower::ServiceExt;
 use tower_plugin_core::SystemClock;
@@ -54,6 +57,188 @@ async fn a_body_that_does_not_arrive_is_given_up() {
     let answer = String::from_utf8(answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     assert!(answer.contains(r#""code":"deadline_exceeded""#), "{answer}");
+}
+
+fn get_from(host: &Host, path: &str) -> http::Request<Empty<Bytes>> {
+    http::Request::get(host.url(path))
+        .header("host", host.address.to_string())
+        .body(Empty::new())
+        .unwrap()
+}
+
+// Thousands of these used to shut everybody else out: whoever acknowledges PINGs is alive for ever.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_asks_for_nothing_any_more_is_closed() {
+    let host = Host::start().await;
+    let stream = TokioIo::new(TcpStream::connect(host.address).await.unwrap());
+    let (mut client, connection) = http2::handshake(TokioExecutor::new(), stream)
+        .await
+        .unwrap();
+    let connection = tokio::spawn(connection);
+    for _ in 0..3 {
+        let answer = client.send_request(get_from(&host, "/healthz")).await;
+        assert_eq!(answer.unwrap().status(), StatusCode::OK);
+        // Asking now and then keeps it.
+        sleep(Duration::from_secs(60)).await;
+    }
+    let quiet = Instant::now();
+    timeout(Duration::from_secs(600), connection)
+        .await
+        .expect("still open after ten minutes")
+        .unwrap()
+        .unwrap();
+    assert!(
+        quiet.elapsed() < Duration::from_secs(90),
+        "{:?}",
+        quiet.elapsed()
+    );
+    drop(client);
+}
+
+// Acknowledges that it is alive, and not that it should go.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_will_not_go_is_cut_off() {
+    let host = Host::start().await;
+    let mut stream = TcpStream::connect(host.address).await.unwrap();
+    // Preface, empty SETTINGS, and as stream 1 GET http://a/healthz.
+    stream
+        .write_all(
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\
+            \0\0\x0f\x01\x05\0\0\0\x01\x82\x86\x04\x08/healthz\x01\x01a",
+        )
+        .await
+        .unwrap();
+    let mut seen = Vec::new();
+    let alive = async {
+        let mut head = [0; 9];
+        while stream.read_exact(&mut head).await.is_ok() {
+            let [_, high, low, kind, flags, ..] = head;
+            let mut payload = vec![0; usize::from(u16::from_be_bytes([high, low]))];
+            if stream.read_exact(&mut payload).await.is_err() {
+                break;
+            }
+            seen.push(kind);
+            let is_keep_alive = payload.starts_with(&[0x3b, 0x7c]);
+            if kind == 6 && flags & 1 == 0 && is_keep_alive {
+                let ack = [&[0, 0, 8, 6, 1, 0, 0, 0, 0], payload.as_slice()].concat();
+                if stream.write_all(&ack).await.is_err() {
+                    break;
+                }
+            }
+        }
+    };
+    let ended = timeout(Duration::from_secs(600), alive).await;
+    assert!(ended.is_ok(), "{seen:?}");
+    // The answer, PINGs while it lasted, and GOAWAY.
+    for kind in [1, 6, 7] {
+        assert!(seen.contains(&kind), "{kind}: {seen:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_with_a_request_in_hand_is_not_idle() {
+    let patient = async || {
+        sleep(Duration::from_secs(3600)).await;
+        "finished"
+    };
+    let host = Host::with_routes(&[], Router::new().route("/patient", get(patient))).await;
+    let connect = async || TokioIo::new(TcpStream::connect(host.address).await.unwrap());
+    let (mut one, connection) = http1::handshake(connect().await).await.unwrap();
+    tokio::spawn(connection);
+    let (mut two, connection) = http2::handshake(TokioExecutor::new(), connect().await)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let (one, two) = tokio::join!(
+        one.send_request(get_from(&host, "/patient")),
+        two.send_request(get_from(&host, "/patient")),
+    );
+    for answer in [one, two] {
+        let body = answer.unwrap().into_body().collect().await.unwrap();
+        assert_eq!(body.to_bytes(), "finished");
+    }
+}
+
+#[cfg(target_os = "linux")]
+async fn healthz_from(source: &str, host: &Host) -> Option<(String, TcpStream)> {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(format!("{source}:0").parse().unwrap()).unwrap();
+    let mut stream = socket.connect(host.address).await.unwrap();
+    let asked = stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await;
+    let mut answer = vec![0; 4096];
+    // Closed in our face, before or after we have asked.
+    let length = match (asked, stream.read(&mut answer).await) {
+        (Ok(()), Ok(length)) if length > 0 => length,
+        _ => return None,
+    };
+    Some((
+        String::from_utf8_lossy(&answer[..length]).into_owned(),
+        stream,
+    ))
+}
+
+// Only Linux has more than one loopback address.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn one_address_cannot_take_the_connections_of_all() {
+    let host = Host::with(&["--connections-per-client", "8"]).await;
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        let (answer, stream) = healthz_from("127.0.0.1", &host).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        held.push(stream);
+    }
+    for _ in 0..20 {
+        assert!(healthz_from("127.0.0.1", &host).await.is_none());
+    }
+    let probe = healthz_from("127.0.0.2", &host).await;
+    assert!(probe.is_some_and(|(answer, _)| answer.starts_with("HTTP/1.1 200 ")));
+
+    // A place given up is a place again.
+    held.pop();
+    timeout(Duration::from_secs(20), async {
+        while healthz_from("127.0.0.1", &host).await.is_none() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    drop(held);
+    host.stop().await;
+}
+
+// Under load there are always some whom the kernel has let in and the host has not seen yet.
+#[tokio::test]
+async fn who_was_let_in_before_the_end_is_answered() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream
+            .write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await
+            .unwrap();
+        streams.push(stream);
+    }
+    // Says nothing, and is not waited for long.
+    let silent = TcpStream::connect(address).await.unwrap();
+    let host = Host::on(listener, &["--drain", "15s"], Router::new());
+    let begin = Instant::now();
+    host.stop().await;
+    assert!(
+        begin.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begin.elapsed()
+    );
+    for mut stream in streams {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
+    }
+    drop(silent);
 }
 
 fn slow(begun: &Arc<Notify>, go_on: &Arc<Notify>) -> Router {
@@ -118,7 +303,10 @@ async fn a_host_that_does_not_serve_is_not_ready() {
         ("/readyz", StatusCode::SERVICE_UNAVAILABLE, "not ready"),
         ("/healthz", StatusCode::OK, "ok"),
     ] {
-        let request = http::Request::get(path).body(Body::empty()).unwrap();
+        let request = http::Request::get(path)
+            .header("host", "a")
+            .body(Body::empty())
+            .unwrap();
         let response = build(&state).oneshot(request).await.unwrap();
         assert_eq!(response.status(), status);
         assert_eq!(

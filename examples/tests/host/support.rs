@@ -57,6 +57,11 @@ impl Host {
     }
 
     pub(crate) async fn with_routes(arguments: &[&str], own: Router) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on(listener, arguments, own)
+    }
+
+    pub(crate) fn on(listener: TcpListener, arguments: &[&str], own: Router) -> Self {
         let mut command_line = [&["plugin-host"], arguments].concat();
         for flag in [
             "--discover-quota",
@@ -69,16 +74,15 @@ impl Host {
             }
         }
         let options = Options::try_parse_from(command_line).unwrap();
-        let drain = options.drain.0;
+        let bounds = options.bounds();
         let clock = ManualClock::new();
         let (config, _) = options.into_config(Some(SECRET.to_owned())).unwrap();
         let state = Arc::new(HostState::new(config, Arc::new(clock.clone())).unwrap());
         let app = build_with(&state, own);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(async move {
-            serve(listener, app, state.readiness(), drain, async {
+            serve(listener, app, state.readiness(), bounds, async {
                 stopped.await.unwrap();
             })
             .await

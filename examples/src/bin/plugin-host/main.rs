@@ -36,7 +36,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
-    let (listen, drain) = (options.listen, options.drain.0);
+    let (listen, bounds) = (options.listen, options.bounds());
     let environment = match env::var(SECRET_VARIABLE) {
         Ok(secret) => Some(secret),
         Err(env::VarError::NotPresent) => None,
@@ -64,7 +64,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     stdout.flush()?;
     drop(stdout);
     drop(secret);
-    serve(listener, app, state.readiness(), drain, shutdown).await?;
+    serve(listener, app, state.readiness(), bounds, shutdown).await?;
     Ok(())
 }
 

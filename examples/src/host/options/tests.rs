@@ -133,6 +133,8 @@ fn impossible_settings_are_refused_by_name() {
         ["--token-ttl", "+1h"],
         ["--token-ttl", "99999999999999999999h"],
         ["--token-ttl", "1é"],
+        ["--connections-per-client", "0"],
+        ["--connections-per-client", "4097"],
         ["--drain", "1w"],
         ["--handshake-quota", "0/s"],
         ["--discover-quota", "ten/s"],

@@ -1,0 +1,110 @@
+use std::{convert::Infallible, net::SocketAddr, pin::pin, time::Duration};
+
+use axum::{Router, body::Body};
+use http_body_util::BodyExt;
+use hyper::{Request, body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::{net::TcpStream, sync::watch, time};
+use tower::ServiceExt;
+use tower_plugin_core::PeerAddr;
+
+use super::activity::Requests;
+
+/// Serves one connection until it ends, has been quiet for too long, or `ending` changes; what is in
+/// hand then is finished.
+pub(super) async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    app: Router,
+    mut ending: watch::Receiver<()>,
+) {
+    let _best_effort = stream.set_nodelay(true);
+    let (requests, mut activity) = Requests::new();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let in_hand = requests.begin();
+        request.extensions_mut().insert(PeerAddr(peer));
+        let app = app.clone();
+        async move {
+            let response = app
+                .oneshot(request.map(Body::new))
+                .await
+                .unwrap_or_else(|never| match never {});
+            // In hand until the body has been sent.
+            Ok::<_, Infallible>(response.map(|body| {
+                body.map_err(move |error| {
+                    let _still = &in_hand;
+                    error
+                })
+            }))
+        }
+    });
+    let builder = builder();
+    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
+
+    // hyper's header timeout starts once it knows the HTTP version: a connection that never says so
+    // much is closed here. And hyper drops a connection that is told to end before it has read
+    // anything, with the request that may be on its way.
+    let mut last_call = ending.clone();
+    let silence = async {
+        tokio::select! {
+            () = time::sleep(HEADER_TIMEOUT) => {}
+            _ = last_call.changed() => time::sleep(LAST_CALL).await,
+        }
+    };
+    tokio::select! {
+        ended = &mut serving => return log(ended),
+        () = activity.next() => {}
+        () = silence => return,
+    }
+    let is_idle = tokio::select! {
+        ended = &mut serving => return log(ended),
+        () = activity.quiet_for(IDLE) => true,
+        _ = ending.changed() => false,
+    };
+    serving.as_mut().graceful_shutdown();
+    tokio::select! {
+        ended = &mut serving => log(ended),
+        // The way out takes an answer on HTTP/2, and not everyone gives it.
+        () = activity.quiet_for(FAREWELL), if is_idle => {}
+    }
+}
+
+fn builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEAD_LIST);
+    builder
+}
+
+fn log(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection broke off");
+    }
+}
+
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+// PINGs find out who is gone; they say nothing about who is still wanted.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+// Proxies commonly drop a connection after a minute; better they than we, because they know whether
+// they are about to use it.
+const IDLE: Duration = Duration::from_secs(75);
+const FAREWELL: Duration = Duration::from_secs(5);
+const LAST_CALL: Duration = Duration::from_secs(1);
+const MAX_HEADERS: usize = 100;
+const MAX_HEAD: usize = 64 * 1024;
+const MAX_HEAD_LIST: u32 = 64 * 1024;
+const MAX_STREAMS: u32 = 128;
