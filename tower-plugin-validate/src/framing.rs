@@ -8,8 +8,9 @@
 //!    `content-type`, `dpop`, `grpc-timeout`, `host`, `te`, `transfer-encoding`, `x-forwarded-*`;
 //! 2. `content-length` beside `transfer-encoding`, a length that is not a number, and a transfer
 //!    encoding that does not end in one `chunked` (RFC 9112, section 6);
-//! 3. a `host` that is not the authority of the request target, and either with user information
-//!    or characters no host has;
+//! 3. an HTTP/1.1 request without `host` (RFC 9112, section 3.2), a `host` that is not the authority
+//!    of the request target, and either that is no host and port: empty, with user information,
+//!    characters no host has, an unfinished address or an impossible port;
 //! 4. on HTTP/2 and later, fields that speak about a connection (RFC 9113, section 8.2.2);
 //! 5. `a_b` beside `a-b`, which CGI and its heirs cannot tell apart;
 //! 6. a value with a control character other than a tab, or, unless allowed, one outside ASCII.
@@ -18,6 +19,7 @@
 //! takes `content-length` out of a message that also has `transfer-encoding`, and frames by the
 //! latter, so that behind it the first half of rule 2 has nothing to see.
 
+mod authority;
 mod chars;
 mod known;
 mod names;
@@ -26,6 +28,7 @@ mod rules;
 pub use known::well_known;
 pub use rules::{Fault, FaultKind, FramingRules, ObsText};
 
+use authority::is_host_and_port;
 use known::is_single;
 use names::Names;
 
@@ -55,7 +58,7 @@ pub struct Scan<'a> {
     previous: &'a [u8],
     values: usize,
     underscore: bool,
-    host: Option<&'a [u8]>,
+    host: Option<Host<'a>>,
     content_length: Option<u64>,
     has_content_length: bool,
     has_transfer_encoding: bool,
@@ -108,8 +111,10 @@ impl<'a> Scan<'a> {
                 }
             }
             b"host" => {
-                self.host = Some(value);
-                if !is_authority(value) {
+                if is_host_and_port(value) {
+                    self.host = Some(Host::Of(value));
+                } else {
+                    self.host = Some(Host::Invalid);
                     report(Fault::of(FaultKind::Host, name));
                 }
             }
@@ -146,16 +151,20 @@ impl<'a> Scan<'a> {
         if self.has_content_length && self.has_transfer_encoding {
             report(Fault::of(FaultKind::TwoLengths, b"content-length"));
         }
-        if let Some(authority) = head.authority {
-            if !is_authority(authority) {
+        match (self.host, head.authority) {
+            // A target in absolute form names the host as well; HTTP/2 has `:authority` instead of
+            // `host` and requires neither, and HTTP/1.0 is older than both.
+            (None, None) if self.version == Version::Http11 && !self.rules.missing_host => {
+                report(Fault::of(FaultKind::HostMissing, b"host"));
+            }
+            (_, None) => {}
+            (_, Some(authority)) if !is_host_and_port(authority) => {
                 report(Fault::of(FaultKind::Host, b""));
             }
-            if self
-                .host
-                .is_some_and(|host| !same_host(host, authority, head.scheme))
-            {
+            (Some(Host::Of(host)), Some(authority)) if !same_host(host, authority, head.scheme) => {
                 report(Fault::of(FaultKind::HostMismatch, b"host"));
             }
+            (_, Some(_)) => {}
         }
         if self.underscore && !self.rules.ambiguous_names && Names::collide(names) {
             report(Fault::of(FaultKind::AmbiguousName, b""));
@@ -187,6 +196,14 @@ impl<'a> Head<'a> {
     }
 }
 
+/// What the field `host` holds.
+#[derive(Clone, Copy, Debug)]
+enum Host<'a> {
+    /// Something else, and that was reported.
+    Invalid,
+    Of(&'a [u8]),
+}
+
 /// How messages are delimited.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -214,13 +231,6 @@ fn ends_in_one_chunked(value: &[u8]) -> bool {
     let mut codings = value.split(|&b| b == b',').map(<[u8]>::trim_ascii);
     let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
     codings.next_back().is_some_and(is_chunked) && !codings.any(is_chunked)
-}
-
-/// Whether the text could be a host and a port: nothing in it ends a host early.
-fn is_authority(authority: &[u8]) -> bool {
-    authority
-        .iter()
-        .all(|&b| b.is_ascii_graphic() && !b"\"#,/<>?@\\^`{|}".contains(&b))
 }
 
 fn same_host(a: &[u8], b: &[u8], scheme: Option<&[u8]>) -> bool {

@@ -7,8 +7,8 @@
 //!    long target with 414 / `INVALID_ARGUMENT`, a large declared body with 413 /
 //!    `RESOURCE_EXHAUSTED`. See [`limits`].
 //! 2. **Framing.** A head that two programs could read differently is refused with 400 /
-//!    `INVALID_ARGUMENT`: repeated single-valued fields, two body lengths, a `host` that is not the
-//!    authority, fields about the connection on HTTP/2, control characters. See [`framing`].
+//!    `INVALID_ARGUMENT`: repeated single-valued fields, two body lengths, a `host` that is missing,
+//!    impossible or not the authority, fields about the connection on HTTP/2, control characters. See [`framing`].
 //! 3. **Path.** A path that two programs could decode differently is refused with 400 /
 //!    `INVALID_ARGUMENT`: dot segments however written, encoded separators, double encoding,
 //!    broken UTF-8. What is forwarded is in its canonical spelling. See [`path`].
@@ -35,10 +35,10 @@
 //! });
 //! let service = ValidateLayer::http().layer(echo);
 //!
-//! let request = Request::get("/files/a.txt?v=1").body(())?;
+//! let request = Request::get("http://a.example/files/a.txt?v=1").body(())?;
 //! assert_eq!(service.clone().oneshot(request).await?.status(), StatusCode::OK);
 //!
-//! let request = Request::get("/files/..%2Fsecret").body(())?;
+//! let request = Request::get("http://a.example/files/..%2Fsecret").body(())?;
 //! let refused = service.oneshot(request).await?;
 //! assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
 //! assert_eq!(refused.headers()["content-type"], "application/problem+json");
@@ -69,6 +69,9 @@
 //!   length be declared; [`RuleSet::plugin`] allows 4 MiB.
 //! * A path in another spelling than the canonical one is refused by default, harmless or not. See
 //!   [`NonCanonical`](path::NonCanonical) for forwarding the canonical spelling instead.
+//! * A test or a gateway that makes HTTP/1.1 requests in this process, without an HTTP client that
+//!   completes them, must name a host (`Request::get("http://a.example/path")` does), or use
+//!   [`with_missing_host`](framing::FramingRules::with_missing_host).
 //! * Proxies that append a second `x-forwarded-for` line, rather than extend the first, need
 //!   [`with_repeated_forwarded`](framing::FramingRules::with_repeated_forwarded).
 //! * `CONNECT host:port` is refused, because it has no path.

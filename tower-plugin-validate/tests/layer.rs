@@ -34,8 +34,15 @@ async fn send(rules: RuleSet, request: Request<()>) -> (Reply, Option<Request<()
     (reply, seen.into_inner())
 }
 
+/// With a host, as HTTP/1.1 requires it, unless the fields or the target name one.
 fn request(target: &str, fields: &[(&str, &str)]) -> Request<()> {
     let mut request = Request::post(target);
+    let names_one = request
+        .uri_ref()
+        .is_some_and(|uri| uri.authority().is_some());
+    if !names_one && fields.iter().all(|(name, _)| *name != "host") {
+        request = request.header("host", "a.example");
+    }
     for (name, value) in fields {
         let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
         request = request.header(*name, value);
@@ -186,6 +193,9 @@ fn refused() -> Vec<Case> {
         )
         .found("FRAMING", "header.content-length"),
         case("http://a/", &[("host", "b")]).found("FRAMING", "header.host"),
+        case("/a", &[("host", "")]).found("FRAMING", "header.host"),
+        case("/a", &[("host", "a:99999999")]).found("FRAMING", "header.host"),
+        case("/a", &[("host", "[::1")]).found("FRAMING", "header.host"),
         case("/a", &[("connection", "close")])
             .version(Version::HTTP_2)
             .found("FRAMING", "header.connection"),
@@ -266,7 +276,38 @@ async fn a_request_in_order_is_forwarded_as_it_came() {
             format!("{path:?}"),
             r#"CanonicalPath("/logger.v1.Logger/Get")"#
         );
-        assert_eq!(inner.headers().len(), GRPC.len());
+        assert_eq!(inner.headers().len(), GRPC.len() + 1, "and the host");
+    }
+}
+
+#[tokio::test]
+async fn http_1_1_without_a_host_is_refused_unless_the_rules_say_otherwise() {
+    let bare = |version| {
+        let mut request = Request::get("/a").body(()).unwrap();
+        *request.version_mut() = version;
+        request
+    };
+    for rules in [RuleSet::http(), RuleSet::plugin()] {
+        let (reply, inner) = send(rules.clone(), bare(Version::HTTP_11)).await;
+        assert_eq!((reply.status().as_u16(), inner.is_none()), (400, true));
+        let rejection = reply.extensions().get::<Rejection>().unwrap();
+        let [violation] = rejection.violations() else {
+            panic!("{rejection:?}")
+        };
+        assert_eq!(
+            (violation.field(), violation.reason()),
+            ("header.host", "FRAMING")
+        );
+
+        let lenient = rules.framing().with_missing_host(true);
+        for (rules, version) in [
+            (rules.clone().with_framing(lenient), Version::HTTP_11),
+            (rules.clone(), Version::HTTP_10),
+            (rules, Version::HTTP_2),
+        ] {
+            let (reply, _) = send(rules, bare(version)).await;
+            assert_eq!(reply.status(), StatusCode::OK, "{version:?}");
+        }
     }
 }
 

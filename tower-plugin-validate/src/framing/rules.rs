@@ -8,6 +8,7 @@ use super::{Scan, Version, well_known};
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FramingRules {
     pub(super) ambiguous_names: bool,
+    pub(super) missing_host: bool,
     pub(super) obs_text: ObsText,
     pub(super) repeated_forwarded: bool,
 }
@@ -18,6 +19,7 @@ impl FramingRules {
     pub const fn http() -> Self {
         Self {
             ambiguous_names: false,
+            missing_host: false,
             obs_text: ObsText::Reject,
             repeated_forwarded: false,
         }
@@ -43,6 +45,15 @@ impl FramingRules {
     #[must_use]
     pub const fn with_ambiguous_names(mut self, allow: bool) -> Self {
         self.ambiguous_names = allow;
+        self
+    }
+
+    /// Lets an HTTP/1.1 request come without `host`, for requests that are made in this process
+    /// and that no HTTP client has completed. A server on a network must refuse them (RFC 9112,
+    /// section 3.2).
+    #[must_use]
+    pub const fn with_missing_host(mut self, allow: bool) -> Self {
+        self.missing_host = allow;
         self
     }
 
@@ -131,6 +142,8 @@ pub enum FaultKind {
     Host,
     /// `host` is not the authority of the request target.
     HostMismatch,
+    /// No `host` where HTTP/1.1 requires one.
+    HostMissing,
     /// A transfer encoding that does not say where the message ends.
     TransferEncoding,
     /// `content-length` beside `transfer-encoding`.
@@ -149,6 +162,7 @@ impl FaultKind {
             | Self::ContentLength
             | Self::Host
             | Self::HostMismatch
+            | Self::HostMissing
             | Self::TransferEncoding
             | Self::TwoLengths => "FRAMING",
             Self::Duplicate => "DUPLICATE",
@@ -166,6 +180,7 @@ impl FaultKind {
             Self::Duplicate => "a header field is repeated that may be sent once",
             Self::Host => "the host is not a host and port",
             Self::HostMismatch => "host is not the authority of the request target",
+            Self::HostMissing => "host is missing",
             Self::TransferEncoding => "transfer-encoding does not end in one chunked",
             Self::TwoLengths => "content-length is sent with transfer-encoding",
             Self::ValueChars => "a header field value holds a character that is not allowed",

@@ -99,14 +99,22 @@ const CASES: &[Case] = &[
         name: "two body lengths",
         version: Version::Http11,
         target: None,
-        fields: &[("content-length", "5"), ("transfer-encoding", "chunked")],
+        fields: &[
+            ("host", "a"),
+            ("content-length", "5"),
+            ("transfer-encoding", "chunked"),
+        ],
         found: &[(FaultKind::TwoLengths, Some("content-length"))],
     },
     Case {
         name: "two equal lengths",
         version: Version::Http11,
         target: None,
-        fields: &[("content-length", "5"), ("content-length", "5")],
+        fields: &[
+            ("host", "a"),
+            ("content-length", "5"),
+            ("content-length", "5"),
+        ],
         found: &[(FaultKind::Duplicate, Some("content-length"))],
     },
     Case {
@@ -114,6 +122,7 @@ const CASES: &[Case] = &[
         version: Version::Http11,
         target: None,
         fields: &[
+            ("host", "a"),
             ("transfer-encoding", "chunked"),
             ("transfer-encoding", "identity"),
         ],
@@ -173,7 +182,42 @@ const CASES: &[Case] = &[
         version: Version::Http11,
         target: Some(("http", "a.example")),
         fields: &[("host", "")],
-        found: &[(FaultKind::HostMismatch, Some("host"))],
+        found: &[(FaultKind::Host, Some("host"))],
+    },
+    Case {
+        name: "no host at all",
+        version: Version::Http11,
+        target: None,
+        fields: &[("accept", "*/*")],
+        found: &[(FaultKind::HostMissing, Some("host"))],
+    },
+    Case {
+        name: "no host but that of the target",
+        version: Version::Http11,
+        target: Some(("http", "a.example")),
+        fields: &[],
+        found: &[],
+    },
+    Case {
+        name: "no host in HTTP/1.0",
+        version: Version::Http10,
+        target: None,
+        fields: &[],
+        found: &[],
+    },
+    Case {
+        name: "neither host nor authority on HTTP/2",
+        version: Version::Http2,
+        target: None,
+        fields: &[],
+        found: &[],
+    },
+    Case {
+        name: "an impossible port in the authority",
+        version: Version::Http2,
+        target: Some(("https", "a.example:65536")),
+        fields: &[],
+        found: &[(FaultKind::Host, None)],
     },
     Case {
         name: "user information in the authority",
@@ -200,14 +244,24 @@ const CASES: &[Case] = &[
         name: "names that CGI takes for one",
         version: Version::Http11,
         target: None,
-        fields: &[("x-user-id", "1"), ("accept", "*/*"), ("x_user-id", "2")],
+        fields: &[
+            ("host", "a"),
+            ("x-user-id", "1"),
+            ("accept", "*/*"),
+            ("x_user-id", "2"),
+        ],
         found: &[(FaultKind::AmbiguousName, None)],
     },
     Case {
         name: "an underscore without a twin, and repeated",
         version: Version::Http11,
         target: None,
-        fields: &[("x_user_id", "1"), ("x_user_id", "2"), ("x-user-ie", "1")],
+        fields: &[
+            ("host", "a"),
+            ("x_user_id", "1"),
+            ("x_user_id", "2"),
+            ("x-user-ie", "1"),
+        ],
         found: &[],
     },
 ];
@@ -234,7 +288,7 @@ fn a_head_is_refused_for_what_is_wrong_with_it_and_nothing_else() {
 
 #[test]
 fn arguable_heads_pass_when_the_rules_say_so() {
-    let head = Head::default();
+    let head = Head::default().with_authority(Some(b"a"));
     let twins: [Field<'_>; 2] = [(b"a_b", b""), (b"a-b", b"")];
     let repeated: [Field<'_>; 2] = [(b"x-forwarded-for", b"a"), (b"x-forwarded-for", b"b")];
     let high: [Field<'_>; 1] = [(b"x-name", "né".as_bytes())];
@@ -253,6 +307,65 @@ fn arguable_heads_pass_when_the_rules_say_so() {
         );
         assert_eq!(faults(lenient, Version::Http11, head, fields), []);
     }
+    let bare = |rules| faults(rules, Version::Http11, Head::default(), &[]).len();
+    for rules in [http, FramingRules::grpc(), FramingRules::plugin()] {
+        assert_eq!(bare(rules), 1);
+        assert_eq!(bare(rules.with_missing_host(true)), 0);
+    }
+}
+
+#[test]
+fn a_host_is_a_name_or_an_address_with_a_possible_port() {
+    let cases = [
+        ("a", true),
+        ("a.example", true),
+        ("xn--caf-dma.example:8080", true),
+        ("under_score.example", true),
+        ("127.0.0.1:1", true),
+        ("a:0", true),
+        ("a:65535", true),
+        ("a:", true),
+        ("[::1]", true),
+        ("[::1]:443", true),
+        ("[::ffff:192.0.2.1]:80", true),
+        ("", false),
+        (":", false),
+        (":80", false),
+        ("a:65536", false),
+        ("a:99999999", false),
+        ("a:99999999999999999999999", false),
+        ("a:+1", false),
+        ("a:-1", false),
+        ("a:8o", false),
+        ("a: 80", false),
+        ("a:80:80", false),
+        ("::1", false),
+        ("[::1", false),
+        ("::1]", false),
+        ("[]", false),
+        ("[]:80", false),
+        ("[::1]80", false),
+        ("[::1]:65536", false),
+        ("[::1]]", false),
+        ("[[::1]]", false),
+        ("[::1%25eth0]", false),
+        ("[1.2.3.4]", false),
+        ("[v1.a]", false),
+        ("a[::1]", false),
+        ("a]", false),
+        ("a b", false),
+        ("a,b", false),
+        ("a/b", false),
+        ("a?b", false),
+        ("a#b", false),
+        ("a@b", false),
+        ("a\\b", false),
+        ("caf\u{e9}.example", false),
+        ("a\0", false),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(is_host_and_port(text.as_bytes()), expected, "{text:?}");
+    }
 }
 
 #[test]
@@ -264,7 +377,7 @@ fn f46_no_value_holds_a_control_character_or_broken_text() {
             let rules = FramingRules::http().with_obs_text(obs_text);
             let value = [b'v', octet];
             let fields: [Field<'_>; 1] = [(b"x-note", &value)];
-            let found = faults(rules, Version::Http11, Head::default(), &fields);
+            let found = faults(rules, Version::Http2, Head::default(), &fields);
             assert_eq!(found.is_empty(), expected, "{octet:#x}");
             if let [fault] = found.as_slice() {
                 assert_eq!(fault.kind(), FaultKind::ValueChars);
