@@ -12,8 +12,8 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use http::{
-    HeaderMap, HeaderValue, Method, StatusCode,
-    header::{ALLOW, CONTENT_TYPE},
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+    header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_plugin_core::{Code, Protocol, Rejection};
@@ -60,7 +60,7 @@ pub(super) async fn take_in_body(request: Request, next: Next) -> Response {
     respond(refusal, &parts.headers)
 }
 
-/// Refuses what the RPC runtime would overlook or answer incompletely.
+/// Refuses what the RPC runtime would overlook, answer incompletely or quote.
 pub(super) async fn check_head(request: Request, next: Next) -> Response {
     if request.method() != Method::POST {
         let refusal = Rejection::new(
@@ -86,6 +86,18 @@ pub(super) async fn check_head(request: Request, next: Next) -> Response {
             "INVALID_TIMEOUT",
             "connect-timeout-ms must have 1 to 10 digits",
         );
+        return respond(refusal, request.headers());
+    }
+    if let Some((_, offer)) = ENCODINGS
+        .iter()
+        .find(|(name, _)| !is_known_encoding(request.headers(), name))
+    {
+        let refusal = Rejection::new(
+            Code::Unimplemented,
+            "UNKNOWN_ENCODING",
+            "only the encodings gzip and identity are taken",
+        )
+        .with_header(offer.clone(), HeaderValue::from_static("gzip"));
         return respond(refusal, request.headers());
     }
     next.run(request).await
@@ -177,6 +189,14 @@ async fn discard(mut body: Body) {
     .await;
 }
 
+fn is_known_encoding(headers: &HeaderMap, name: &HeaderName) -> bool {
+    let mut values = headers.get_all(name).iter();
+    let known = values
+        .next()
+        .is_none_or(|value| value == "gzip" || value == "identity");
+    known && values.next().is_none()
+}
+
 fn respond(refusal: Rejection, request: &HeaderMap) -> Response {
     refusal.into_response::<Body>(request).map(Body::new)
 }
@@ -209,5 +229,17 @@ fn message(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("of unknown kind")
 }
 
+/// Where each protocol says how the request is encoded, and where it is told what could be.
+const ENCODINGS: [(HeaderName, HeaderName); 3] = [
+    (CONTENT_ENCODING, ACCEPT_ENCODING),
+    (
+        HeaderName::from_static("connect-content-encoding"),
+        HeaderName::from_static("connect-accept-encoding"),
+    ),
+    (
+        HeaderName::from_static("grpc-encoding"),
+        HeaderName::from_static("grpc-accept-encoding"),
+    ),
+];
 const JSON: &[u8] = b"application/json";
 const DISCARD: usize = 4 * 1024 * 1024;

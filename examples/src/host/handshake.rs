@@ -7,10 +7,12 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult};
+use connectrpc::{
+    ConnectError, ErrorCode, RequestContext, Response, ServiceRequest, ServiceResult,
+};
 use tower_plugin_auth::token::SelfId;
 
-use super::{HostState, fields};
+use super::{HostState, fields, own_words::refuse};
 use crate::proto::connectplugin::v1::{
     HandshakeRequest, HandshakeResponse, HandshakeService, PluginInfo,
 };
@@ -37,20 +39,25 @@ impl HandshakeService for Handshakes {
             .admits(request.magic_cookie_key, request.magic_cookie_value)
         {
             tracing::debug!("handshake refused: wrong magic cookie");
-            return Err(ConnectError::invalid_argument(
+            return Err(refuse(
+                ErrorCode::InvalidArgument,
                 "invalid magic cookie - this may not be a connect-plugin server",
             ));
         }
         let (core, app) = (request.core_protocol_version, request.app_protocol_version);
         if core != CORE_PROTOCOL_VERSION {
-            return Err(ConnectError::invalid_argument(format!(
-                "unsupported core protocol version: {core} (server supports: {CORE_PROTOCOL_VERSION})"
-            )));
+            return Err(refuse(
+                ErrorCode::InvalidArgument,
+                format!(
+                    "unsupported core protocol version: {core} (server supports: {CORE_PROTOCOL_VERSION})"
+                ),
+            ));
         }
         if app != APP_PROTOCOL_VERSION {
-            return Err(ConnectError::failed_precondition(format!(
-                "version mismatch: client={app}, server={APP_PROTOCOL_VERSION}"
-            )));
+            return Err(refuse(
+                ErrorCode::FailedPrecondition,
+                format!("version mismatch: client={app}, server={APP_PROTOCOL_VERSION}"),
+            ));
         }
         let self_id = check_fields(&request)?;
 
@@ -96,7 +103,7 @@ fn check_fields(
         "" => None,
         name => Some(
             name.parse::<SelfId>()
-                .map_err(|error| ConnectError::invalid_argument(format!("self_id {error}")))?,
+                .map_err(|error| refuse(ErrorCode::InvalidArgument, format!("self_id {error}")))?,
         ),
     };
     if !request.self_version.is_empty() {

@@ -6,14 +6,14 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use connectrpc::{ConnectError, RequestContext};
+use connectrpc::{ConnectError, ErrorCode, RequestContext};
 use tower_plugin_auth::{
     IssueError, MemoryStore, NewToken, SystemRng, Tokens,
     token::{KeyRing, SelfId},
 };
 use tower_plugin_core::{Clock, Principal};
 
-use super::{HostError, registry::Owner};
+use super::{HostError, own_words::refuse, registry::Owner};
 
 /// Issues and checks the tokens of the plugins; clones share them.
 #[derive(Clone)]
@@ -63,11 +63,13 @@ impl Identities {
         let issued = self.tokens.issue(new).await.map_err(|error| {
             tracing::error!(%error, "no token could be issued");
             match error {
-                IssueError::Full => ConnectError::resource_exhausted("no room for another plugin"),
-                IssueError::Unavailable(_) => {
-                    ConnectError::unavailable("the identity could not be recorded")
+                IssueError::Full => {
+                    refuse(ErrorCode::ResourceExhausted, "no room for another plugin")
                 }
-                _ => ConnectError::internal("no identity could be issued"),
+                IssueError::Unavailable(_) => {
+                    refuse(ErrorCode::Unavailable, "the identity could not be recorded")
+                }
+                _ => refuse(ErrorCode::Internal, "no identity could be issued"),
             }
         })?;
         Ok(Identity {
@@ -103,7 +105,7 @@ impl<'a> Caller<'a> {
                     expires_at: UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?,
                 })
             })
-            .ok_or_else(|| ConnectError::unauthenticated("a runtime token is required"))
+            .ok_or_else(|| refuse(ErrorCode::Unauthenticated, "a runtime token is required"))
     }
 
     pub(super) fn runtime_id(&self) -> &'a str {

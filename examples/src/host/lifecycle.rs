@@ -8,10 +8,10 @@
 use std::sync::Arc;
 
 use connectrpc::{
-    ConnectError, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream,
+    ErrorCode, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream,
 };
 
-use super::{HostState, fields, identity::Caller, registry::Health};
+use super::{HostState, fields, identity::Caller, own_words::refuse, registry::Health};
 use crate::proto::connectplugin::{
     health::v1::{
         HEALTH_SERVICE_SERVICE_NAME, HealthCheckRequest, HealthCheckResponse, HealthService,
@@ -38,7 +38,8 @@ impl PluginLifecycle for Lifecycle {
             Some(HealthState::Degraded) => Health::Degraded,
             Some(HealthState::Unhealthy) => Health::Unhealthy,
             Some(HealthState::Unspecified) | None => {
-                return Err(ConnectError::invalid_argument(
+                return Err(refuse(
+                    ErrorCode::InvalidArgument,
                     "state must be healthy, degraded or unhealthy",
                 ));
             }
@@ -55,7 +56,7 @@ impl PluginLifecycle for Lifecycle {
             .registry
             .lock()
             .report_health(caller.owner(), health, now)
-            .map_err(|refusal| ConnectError::resource_exhausted(refusal.to_string()))?;
+            .map_err(|refusal| refuse(ErrorCode::ResourceExhausted, refusal.to_string()))?;
         tracing::debug!(runtime_id = caller.runtime_id(), ?health, "health reported");
         Response::ok(ReportHealthResponse::default())
     }
@@ -70,7 +71,7 @@ impl HealthService for Lifecycle {
         request: ServiceRequest<'_, HealthCheckRequest>,
     ) -> ServiceResult<HealthCheckResponse> {
         if !request.service.is_empty() && !SERVICES.contains(&request.service) {
-            return Err(ConnectError::not_found("unknown service"));
+            return Err(refuse(ErrorCode::NotFound, "unknown service"));
         }
         let status = if self.0.readiness.is_ready() {
             ServingStatus::SERVING_STATUS_SERVING
@@ -88,7 +89,8 @@ impl HealthService for Lifecycle {
         _ctx: RequestContext,
         _request: ServiceRequest<'_, HealthCheckRequest>,
     ) -> ServiceResult<ServiceStream<HealthCheckResponse>> {
-        Err(ConnectError::unimplemented(
+        Err(refuse(
+            ErrorCode::Unimplemented,
             "this host does not stream its health; poll Check",
         ))
     }

@@ -3,9 +3,10 @@
 //! [`HostState`] is what the services share, [`build`] puts the layers in front of them, and
 //! [`serve`] runs the result on a listener.
 
+use connectrpc::{ConnectError, ErrorCode};
+
 pub mod admission;
 mod banner;
-mod decode_errors;
 mod error;
 pub mod fields;
 mod guard;
@@ -14,6 +15,7 @@ mod identity;
 mod lifecycle;
 mod limits;
 pub mod options;
+mod own_words;
 pub mod registry;
 mod serve;
 mod service_registry;
@@ -31,6 +33,6 @@ pub use stack::{build, build_with};
 pub use state::HostState;
 
 // A field's name and rule may be told; its value never is.
-fn invalid_field(error: fields::InvalidField) -> connectrpc::ConnectError {
-    connectrpc::ConnectError::invalid_argument(error.to_string())
+fn invalid_field(error: fields::InvalidField) -> ConnectError {
+    own_words::refuse(ErrorCode::InvalidArgument, error.to_string())
 }

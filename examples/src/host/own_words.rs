@@ -1,21 +1,29 @@
+use std::{error::Error, fmt};
+
 use connectrpc::{
-    ConnectError, Interceptor, Next, NextStream, PayloadStream,
+    ConnectError, ErrorCode, Interceptor, Next, NextStream, PayloadStream,
     interceptor::{StreamRequest, StreamResponse, UnaryRequest, UnaryResponse},
 };
 
-/// Takes the input out of what the RPC runtime says of a message it cannot decode.
+/// A refusal in this host's own words: no other reaches a caller through [`OwnWords`].
+pub(super) fn refuse(code: ErrorCode, message: impl Into<String>) -> ConnectError {
+    ConnectError::new(code, message).with_source(Own)
+}
+
+/// Lets nothing out but what [`refuse`] made.
 ///
-/// The runtime passes on the parser's own words, and those quote the value that did not fit.
-pub(super) struct PlainDecodeErrors;
+/// The RPC runtime has words of its own, for messages it cannot decode above all, and those quote the
+/// value that did not fit. They are replaced, whatever they are; the code stays.
+pub(super) struct OwnWords;
 
 #[connectrpc::async_trait]
-impl Interceptor for PlainDecodeErrors {
+impl Interceptor for OwnWords {
     async fn intercept_unary(
         &self,
         request: UnaryRequest,
         next: Next<'_>,
     ) -> Result<UnaryResponse, ConnectError> {
-        next.run(request).await.map_err(plain)
+        next.run(request).await.map_err(in_own_words)
     }
 
     async fn intercept_streaming(
@@ -24,24 +32,55 @@ impl Interceptor for PlainDecodeErrors {
         inbound: PayloadStream,
         next: NextStream<'_>,
     ) -> Result<StreamResponse, ConnectError> {
-        next.run(request, inbound).await.map_err(plain)
+        next.run(request, inbound).await.map_err(in_own_words)
     }
 }
 
-fn plain(error: ConnectError) -> ConnectError {
-    if error
-        .message
-        .as_deref()
-        .is_some_and(|message| message.starts_with(DECODING))
-    {
-        tracing::debug!(
-            code = error.code.as_str(),
-            "a request message could not be decoded"
-        );
-        return ConnectError::new(error.code, "the request message could not be decoded");
+/// The mark of an error made by [`refuse`]. Never sent.
+#[derive(Debug)]
+struct Own;
+
+impl fmt::Display for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("refused by the host")
     }
-    error
 }
 
-// How each such message of the runtime begins; a test sends every kind of broken message.
-const DECODING: &str = "failed to decode";
+impl Error for Own {}
+
+fn in_own_words(error: ConnectError) -> ConnectError {
+    if error.source().is_some_and(|source| source.is::<Own>()) {
+        return error;
+    }
+    tracing::debug!(code = error.code.as_str(), "the RPC runtime refused a call");
+    let message = match error.code {
+        ErrorCode::InvalidArgument => "the request message could not be decoded",
+        ErrorCode::ResourceExhausted => "the request message is too large",
+        _ => "the request could not be served",
+    };
+    refuse(error.code, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_words_but_our_own_are_let_out() {
+        let own = in_own_words(refuse(ErrorCode::NotFound, "unknown service"));
+        assert_eq!(own.message.as_deref(), Some("unknown service"));
+
+        let cause = std::io::Error::other("s3cr3t");
+        for error in [
+            ConnectError::invalid_argument("failed to decode s3cr3t"),
+            ConnectError::resource_exhausted("s3cr3t"),
+            ConnectError::unimplemented("method not found: s3cr3t"),
+            ConnectError::from(cause),
+        ] {
+            let code = error.code;
+            let told = in_own_words(error);
+            assert_eq!(told.code, code);
+            assert!(!format!("{told:?}").contains("s3cr3t"), "{told:?}");
+        }
+    }
+}

@@ -8,12 +8,13 @@
 use std::sync::Arc;
 
 use connectrpc::{
-    ConnectError, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream,
+    ConnectError, ErrorCode, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream,
 };
 
 use super::{
     HostState, fields,
     identity::Caller,
+    own_words::refuse,
     registry::{Offer, Refusal, Selection},
 };
 use crate::proto::connectplugin::v1::{
@@ -128,7 +129,8 @@ impl ServiceRegistry for Services {
         _request: ServiceRequest<'_, WatchServiceRequest>,
     ) -> ServiceResult<ServiceStream<WatchServiceEvent>> {
         Caller::of(&ctx)?;
-        Err(ConnectError::unimplemented(
+        Err(refuse(
+            ErrorCode::Unimplemented,
             "this host does not stream changes; poll DiscoverService",
         ))
     }
@@ -138,7 +140,10 @@ fn registration_id() -> Result<String, ConnectError> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| {
         tracing::error!(%error, "no randomness for a registration id");
-        ConnectError::internal("the registration could not be recorded")
+        refuse(
+            ErrorCode::Internal,
+            "the registration could not be recorded",
+        )
     })?;
     Ok(format!("reg-{:032x}", u128::from_be_bytes(random)))
 }
@@ -146,11 +151,11 @@ fn registration_id() -> Result<String, ConnectError> {
 fn refusal(refusal: Refusal) -> ConnectError {
     let message = refusal.to_string();
     match refusal {
-        Refusal::Full => ConnectError::resource_exhausted(message),
-        Refusal::Taken => ConnectError::already_exists(message),
+        Refusal::Full => refuse(ErrorCode::ResourceExhausted, message),
+        Refusal::Taken => refuse(ErrorCode::AlreadyExists, message),
         Refusal::UnknownRegistration
         | Refusal::UnknownService
         | Refusal::VersionTooLow
-        | Refusal::NoneHealthy => ConnectError::not_found(message),
+        | Refusal::NoneHealthy => refuse(ErrorCode::NotFound, message),
     }
 }

@@ -12,11 +12,11 @@ use tower_plugin_validate::ValidateLayer;
 
 use super::{
     HostState, Readiness,
-    decode_errors::PlainDecodeErrors,
     guard::{self, MAX_BODY},
     handshake::Handshakes,
     identity::PLUGIN_KIND,
     lifecycle::Lifecycle,
+    own_words::OwnWords,
     service_registry::Services,
 };
 use crate::proto::connectplugin::{
@@ -117,7 +117,7 @@ fn services(state: &Arc<HostState>) -> ConnectRpcService {
     let router = PluginLifecycleExt::register(Arc::clone(&lifecycle), router);
     let router = HealthServiceExt::register(lifecycle, router);
     ConnectRpcService::new(router)
-        .with_interceptor(PlainDecodeErrors)
+        .with_interceptor(OwnWords)
         .with_limits(
             Limits::default()
                 .with_max_request_body_size(MAX_BODY + ENVELOPE)
