@@ -1,7 +1,8 @@
 //! Flags, and what they are made into.
 
 use std::{
-    fmt, fs, io,
+    fmt, fs,
+    io::{self, Read},
     net::SocketAddr,
     path::{Path, PathBuf},
     str::FromStr,
@@ -33,7 +34,7 @@ pub struct Options {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
 
-    /// File that holds the admission secret: 16 to 1024 visible ASCII characters.
+    /// Regular file that holds the admission secret: 16 to 1024 visible ASCII characters.
     #[arg(long, value_name = "FILE", conflicts_with = "open_admission")]
     pub bootstrap_secret_file: Option<PathBuf>,
 
@@ -265,19 +266,49 @@ impl fmt::Display for InvalidPlugin {
 
 impl std::error::Error for InvalidPlugin {}
 
+// A pipe keeps its reader waiting, a device never ends, and neither tells how long it is.
 fn read(path: &Path) -> Result<Zeroizing<String>, OptionsError> {
     let failed = |error| OptionsError::File(path.to_owned(), error);
-    let length = fs::metadata(path).map_err(failed)?.len();
-    if length > MAX_SECRET_FILE {
+    let metadata = fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(failed(io::Error::other("not a regular file")));
+    }
+    if is_exposed(&metadata) {
+        tracing::warn!(
+            path = %path.display(),
+            "others than its owner can read or change the bootstrap secret file: chmod 600 it"
+        );
+    }
+    // All the room it may take, so that no copy is left behind where it was smaller.
+    let mut text = Zeroizing::new(String::with_capacity(MAX_SECRET_FILE + 1));
+    fs::File::open(path)
+        .and_then(|file| {
+            file.take(MAX_SECRET_FILE as u64 + 1)
+                .read_to_string(&mut text)
+        })
+        .map_err(failed)?;
+    if text.len() > MAX_SECRET_FILE {
         return Err(OptionsError::Secret(
             "the bootstrap secret file",
             InvalidSecret::Length,
         ));
     }
-    fs::read_to_string(path).map(Zeroizing::new).map_err(failed)
+    Ok(text)
 }
 
-const MAX_SECRET_FILE: u64 = 4096;
+#[cfg(unix)]
+fn is_exposed(metadata: &fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+
+    metadata.permissions().mode() & 0o066 != 0
+}
+
+#[cfg(not(unix))]
+fn is_exposed(_: &fs::Metadata) -> bool {
+    false
+}
+
+const MAX_SECRET_FILE: usize = 4096;
 
 #[cfg(test)]
 mod tests;

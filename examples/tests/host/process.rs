@@ -40,7 +40,7 @@ impl Program {
         while let Some(line) = timeout(WAIT, lines.next_line()).await.unwrap().unwrap() {
             script += &line;
             script.push('\n');
-            if line.contains("ReportHealth") {
+            if line.starts_with("for ") {
                 break;
             }
         }
@@ -108,14 +108,48 @@ async fn the_printed_commands_work_as_pasted() {
             .lines()
             .map(str::to_owned)
             .collect();
-        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert!((5..=13).contains(&lines.len()), "{lines:?}");
         assert!(lines[0].contains(r#""registrationId":"reg-"#), "{lines:?}");
         assert!(
             lines[1].contains(r#""endpointUrl":"/services/logger/curl-"#),
             "{lines:?}"
         );
         assert_eq!(lines[2], "{}");
+        let (admitted, refused) = lines[3..].split_at(lines.len() - 5);
+        assert!(
+            admitted.iter().all(|line| line == "HTTP/1.1 200 OK"),
+            "{lines:?}"
+        );
+        assert_eq!(refused[0], "HTTP/1.1 429 Too Many Requests");
+        let wait = refused[1].strip_prefix("retry-after: ").unwrap();
+        assert!(wait.parse::<u64>().unwrap() >= 1, "{lines:?}");
         program.signal("-TERM").await;
+    }
+    std::fs::remove_file(file).unwrap();
+}
+
+#[tokio::test]
+async fn a_quota_that_the_script_does_not_reach_is_no_failure() {
+    let program = Program::start(&["--register-quota", "1000/s"], None).await;
+    let output = paste(&program.script, None).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && !text.contains("429"), "{text}");
+    assert_eq!(text.lines().count(), 3 + 10, "{text}");
+    program.signal("-TERM").await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_secret_file_open_to_others_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let file = std::env::temp_dir().join(format!("plugin-host-open-{}", std::process::id()));
+    std::fs::write(&file, "a-secret-of-the-operator").unwrap();
+    for (mode, is_warned_of) in [(0o644, true), (0o600, false)] {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        let arguments = ["--bootstrap-secret-file", file.to_str().unwrap()];
+        let (_, log) = Program::start(&arguments, None).await.signal("-TERM").await;
+        assert_eq!(log.contains("chmod 600"), is_warned_of, "{mode:o}: {log}");
     }
     std::fs::remove_file(file).unwrap();
 }

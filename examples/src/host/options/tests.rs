@@ -1,4 +1,4 @@
-use std::{env, process};
+use std::{env, process, sync::mpsc, thread};
 
 use clap::{CommandFactory, Parser};
 
@@ -111,6 +111,44 @@ fn an_unusable_secret_is_refused_by_origin_and_never_shown() {
             !format!("{error} {error:?}").contains(environment.unwrap_or("xxxx")),
             "{error:?}"
         );
+    }
+}
+
+// A pipe used to stop the start for good, and a device to take all memory.
+#[cfg(unix)]
+#[test]
+fn a_secret_file_that_is_no_file_is_refused_at_once() {
+    let pipe = env::temp_dir().join(format!("plugin-host-{}-pipe", process::id()));
+    let made = process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    for path in [pipe.to_str().unwrap(), "/dev/zero", "/"] {
+        let options = options(&["--bootstrap-secret-file", path]);
+        let (done, refusal) = mpsc::channel();
+        thread::spawn(move || done.send(options.into_config(None).unwrap_err().to_string()));
+        let refusal = refusal.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert!(refusal.ends_with(": not a regular file"), "{refusal}");
+    }
+    fs::remove_file(pipe).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_secret_that_others_can_read_or_change_is_exposed() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let file = TemporaryFile::new("modes", SECRET);
+    for (mode, exposed) in [
+        (0o600, false),
+        (0o400, false),
+        (0o700, false),
+        (0o640, true),
+        (0o604, true),
+        (0o620, true),
+        (0o602, true),
+    ] {
+        fs::set_permissions(&file.0, fs::Permissions::from_mode(mode)).unwrap();
+        let metadata = fs::metadata(&file.0).unwrap();
+        assert_eq!(is_exposed(&metadata), exposed, "{mode:o}");
     }
 }
 
