@@ -27,7 +27,7 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) async fn limit_wire_size(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     if body.size_hint().lower() > MAX_BODY as u64 {
-        discard(body).await;
+        discard(body, BODY_TIMEOUT).await;
         return respond(too_large(), &parts.headers);
     }
     next.run(Request::from_parts(
@@ -176,9 +176,9 @@ async fn collect(mut body: Body) -> Result<Bytes, Rejection> {
 
 // A client that is still sending reads no answer and sees a broken connection instead: the rest of a
 // body that is only somewhat too large is taken in and dropped.
-async fn discard(mut body: Body) {
+pub(super) async fn discard(mut body: Body, limit: Duration) {
     let mut left = DISCARD;
-    let _gave_up = tokio::time::timeout(BODY_TIMEOUT, async {
+    let _gave_up = tokio::time::timeout(limit, async {
         while let Some(Ok(frame)) = body.frame().await {
             left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
             if left == 0 {

@@ -21,6 +21,7 @@ mod serve;
 mod service_registry;
 mod stack;
 mod state;
+mod unread;
 
 pub use banner::Banner;
 pub use error::HostError;

@@ -18,6 +18,7 @@ use super::{
     lifecycle::Lifecycle,
     own_words::OwnWords,
     service_registry::Services,
+    unread::take_in_unread,
 };
 use crate::proto::connectplugin::{
     health::v1::HealthServiceExt,
@@ -95,6 +96,7 @@ pub fn build_with(state: &Arc<HostState>, own: Router) -> Router {
         .layer(ValidateLayer::plugin())
         .layer(from_fn(guard::take_json_for_connect))
         .layer(from_fn(guard::catch_panic))
+        .layer(from_fn(take_in_unread))
 }
 
 // Closed: what is not listed is not served, whatever the RPC runtime would make of it.

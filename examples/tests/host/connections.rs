@@ -19,7 +19,7 @@ use tower::ServiceExt;
 use tower_plugin_core::SystemClock;
 use tower_plugin_examples::host::{HostState, Options, build};
 
-use crate::support::{CHECK, Host};
+use crate::support::{CHECK, DISCOVER, Host};
 
 // With paused time a timeout passes as soon as nothing else can happen.
 #[tokio::test(start_paused = true)]
@@ -57,6 +57,26 @@ async fn a_body_that_does_not_arrive_is_given_up() {
     let answer = String::from_utf8(answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     assert!(answer.contains(r#""code":"deadline_exceeded""#), "{answer}");
+}
+
+// On HTTP/2 curl took one refusal in thirty for a broken stream.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_waits_a_little_for_the_body_it_did_not_need() {
+    let host = Host::start().await;
+    let ask = async |body: &str| {
+        let mut stream = TcpStream::connect(host.address).await.unwrap();
+        let begin = Instant::now();
+        let request = format!(
+            "POST {DISCOVER} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 401");
+        begin.elapsed().as_secs()
+    };
+    assert_eq!(ask("{}").await, 0);
+    assert_eq!(ask("{").await, 2);
 }
 
 fn get_from(host: &Host, path: &str) -> http::Request<Empty<Bytes>> {
@@ -108,7 +128,7 @@ async fn a_connection_that_will_not_go_is_cut_off() {
         )
         .await
         .unwrap();
-    let mut seen = Vec::new();
+    let (begin, mut seen) = (Instant::now(), Vec::new());
     let alive = async {
         let mut head = [0; 9];
         while stream.read_exact(&mut head).await.is_ok() {
@@ -129,6 +149,11 @@ async fn a_connection_that_will_not_go_is_cut_off() {
     };
     let ended = timeout(Duration::from_secs(600), alive).await;
     assert!(ended.is_ok(), "{seen:?}");
+    assert!(
+        begin.elapsed() < Duration::from_secs(90),
+        "{:?}",
+        begin.elapsed()
+    );
     // The answer, PINGs while it lasted, and GOAWAY.
     for kind in [1, 6, 7] {
         assert!(seen.contains(&kind), "{kind}: {seen:?}");

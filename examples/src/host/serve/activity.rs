@@ -54,7 +54,7 @@ impl Activity {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::{Instant, advance};
+    use tokio::time::{Instant, sleep};
 
     use super::*;
 
@@ -66,11 +66,11 @@ mod tests {
         let (long, short) = (requests.begin(), requests.begin());
         let begin = Instant::now();
         let client = async move {
-            advance(LIMIT * 3).await;
+            sleep(LIMIT * 3).await;
             drop(short);
-            advance(LIMIT * 3).await;
+            sleep(LIMIT * 3).await;
             drop(long);
-            advance(LIMIT / 2).await;
+            sleep(LIMIT / 2).await;
             // Too short to be seen in hand.
             drop(requests.begin());
             requests

@@ -67,7 +67,8 @@ pub(super) async fn serve(
     serving.as_mut().graceful_shutdown();
     tokio::select! {
         ended = &mut serving => log(ended),
-        // The way out takes an answer on HTTP/2, and not everyone gives it.
+        // The way out takes an answer on HTTP/2, and on HTTP/1.1 that what was written is read; not
+        // everyone gives the one or does the other.
         () = activity.quiet_for(FAREWELL), if is_idle => {}
     }
 }
