@@ -11,7 +11,7 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpSocket, TcpStream},
+    net::{TcpListener, TcpStream},
     sync::Notify,
     time::{Instant, sleep, timeout},
 };
@@ -186,7 +186,7 @@ async fn a_connection_with_a_request_in_hand_is_not_idle() {
 
 #[cfg(target_os = "linux")]
 async fn healthz_from(source: &str, host: &Host) -> Option<(String, TcpStream)> {
-    let socket = TcpSocket::new_v4().unwrap();
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind(format!("{source}:0").parse().unwrap()).unwrap();
     let mut stream = socket.connect(host.address).await.unwrap();
     let asked = stream
