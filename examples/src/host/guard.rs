@@ -96,9 +96,13 @@ pub(super) async fn check_head(request: Request, next: Next) -> Response {
             Code::Unimplemented,
             "UNKNOWN_ENCODING",
             "only the encodings gzip and identity are taken",
-        )
-        .with_header(offer.clone(), HeaderValue::from_static("gzip"));
-        return respond(refusal, request.headers());
+        );
+        let mut response = respond(refusal, request.headers());
+        // A rejection carries no headers of gRPC's.
+        response
+            .headers_mut()
+            .insert(offer, HeaderValue::from_static("gzip"));
+        return response;
     }
     next.run(request).await
 }

@@ -1,13 +1,6 @@
 //! Flags, and what they are made into.
 
-use std::{
-    fmt, fs,
-    io::{self, Read},
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    str::FromStr,
-    time::Duration,
-};
+use std::{fmt, io, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use semver::Version;
 use zeroize::Zeroizing;
@@ -18,6 +11,7 @@ use super::{
     fields,
 };
 
+mod secret_file;
 mod span;
 
 pub use span::{InvalidSpan, Span, TokenTtl};
@@ -144,9 +138,10 @@ impl Options {
                     SecretSource::Environment,
                 ),
                 (None, Some(path), false) => (
-                    Admission::by_secret(read(&path)?.trim_end_matches(['\r', '\n'])).map_err(
-                        |cause| OptionsError::Secret("the bootstrap secret file", cause),
-                    )?,
+                    Admission::by_secret(secret_file::read(&path)?.trim_end_matches(['\r', '\n']))
+                        .map_err(|cause| {
+                            OptionsError::Secret("the bootstrap secret file", cause)
+                        })?,
                     SecretSource::File(path),
                 ),
                 (None, None, false) => {
@@ -265,50 +260,6 @@ impl fmt::Display for InvalidPlugin {
 }
 
 impl std::error::Error for InvalidPlugin {}
-
-// A pipe keeps its reader waiting, a device never ends, and neither tells how long it is.
-fn read(path: &Path) -> Result<Zeroizing<String>, OptionsError> {
-    let failed = |error| OptionsError::File(path.to_owned(), error);
-    let metadata = fs::metadata(path).map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(failed(io::Error::other("not a regular file")));
-    }
-    if is_exposed(&metadata) {
-        tracing::warn!(
-            path = %path.display(),
-            "others than its owner can read or change the bootstrap secret file: chmod 600 it"
-        );
-    }
-    // All the room it may take, so that no copy is left behind where it was smaller.
-    let mut text = Zeroizing::new(String::with_capacity(MAX_SECRET_FILE + 1));
-    fs::File::open(path)
-        .and_then(|file| {
-            file.take(MAX_SECRET_FILE as u64 + 1)
-                .read_to_string(&mut text)
-        })
-        .map_err(failed)?;
-    if text.len() > MAX_SECRET_FILE {
-        return Err(OptionsError::Secret(
-            "the bootstrap secret file",
-            InvalidSecret::Length,
-        ));
-    }
-    Ok(text)
-}
-
-#[cfg(unix)]
-fn is_exposed(metadata: &fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-
-    metadata.permissions().mode() & 0o066 != 0
-}
-
-#[cfg(not(unix))]
-fn is_exposed(_: &fs::Metadata) -> bool {
-    false
-}
-
-const MAX_SECRET_FILE: usize = 4096;
 
 #[cfg(test)]
 mod tests;

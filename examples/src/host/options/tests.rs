@@ -1,4 +1,4 @@
-use std::{env, process, sync::mpsc, thread};
+use std::{env, fs, process, sync::mpsc, thread};
 
 use clap::{CommandFactory, Parser};
 
@@ -148,7 +148,7 @@ fn a_secret_that_others_can_read_or_change_is_exposed() {
     ] {
         fs::set_permissions(&file.0, fs::Permissions::from_mode(mode)).unwrap();
         let metadata = fs::metadata(&file.0).unwrap();
-        assert_eq!(is_exposed(&metadata), exposed, "{mode:o}");
+        assert_eq!(secret_file::is_exposed(&metadata), exposed, "{mode:o}");
     }
 }
 

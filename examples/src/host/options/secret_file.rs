@@ -1,0 +1,54 @@
+use std::{
+    fs,
+    io::{self, Read},
+    path::Path,
+};
+
+use zeroize::Zeroizing;
+
+use super::{InvalidSecret, OptionsError};
+
+/// The text of a regular file of at most 4096 bytes: a pipe keeps its reader waiting, a device never
+/// ends, and neither tells how long it is.
+pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, OptionsError> {
+    let failed = |error| OptionsError::File(path.to_owned(), error);
+    let metadata = fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(failed(io::Error::other("not a regular file")));
+    }
+    if is_exposed(&metadata) {
+        tracing::warn!(
+            path = %path.display(),
+            "others than its owner can read or change the bootstrap secret file: chmod 600 it"
+        );
+    }
+    // All the room it may take, so that no copy is left behind where it was smaller.
+    let mut text = Zeroizing::new(String::with_capacity(MAX_SECRET_FILE + 1));
+    fs::File::open(path)
+        .and_then(|file| {
+            file.take(MAX_SECRET_FILE as u64 + 1)
+                .read_to_string(&mut text)
+        })
+        .map_err(failed)?;
+    if text.len() > MAX_SECRET_FILE {
+        return Err(OptionsError::Secret(
+            "the bootstrap secret file",
+            InvalidSecret::Length,
+        ));
+    }
+    Ok(text)
+}
+
+#[cfg(unix)]
+pub(super) fn is_exposed(metadata: &fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+
+    metadata.permissions().mode() & 0o066 != 0
+}
+
+#[cfg(not(unix))]
+pub(super) fn is_exposed(_: &fs::Metadata) -> bool {
+    false
+}
+
+const MAX_SECRET_FILE: usize = 4096;
