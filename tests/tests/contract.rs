@@ -57,7 +57,11 @@ async fn policy_lookup_keeps_the_contract() {
 async fn validate_keeps_the_contract() {
     contract(
         ValidateLayer::http(),
-        |_| (),
+        |request| {
+            // HTTP/1.1 requires it.
+            let host = http::HeaderValue::from_static("a.example");
+            request.headers_mut().insert(http::header::HOST, host);
+        },
         |request| *request.uri_mut() = "/%2e%2e/admin".parse().unwrap(),
     )
     .await;
