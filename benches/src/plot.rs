@@ -8,7 +8,7 @@ use crate::report::Row;
 pub fn ratios(rows: &[Row]) -> String {
     let widest = rows
         .iter()
-        .map(|row| row.ratio.max(row.target))
+        .map(|row| row.ratio.max(row.needed()))
         .fold(1.0, f64::max);
     // Ratios range from one to hundreds: a logarithmic axis, from 0.5.
     let x = |ratio: f64| LEFT + (ratio.max(0.5) * 2.0).log2() / (widest * 2.0).log2() * WIDTH;
@@ -34,10 +34,10 @@ pub fn ratios(rows: &[Row]) -> String {
             (x(row.ratio) - LEFT).max(1.0),
             y - 2.0,
             y + 16.0,
-            x(row.ratio.max(row.target)) + 6.0,
+            x(row.ratio.max(row.needed())) + 6.0,
             y + 12.0,
             row.ratio,
-            t = x(row.target),
+            t = x(row.needed()),
         );
     }
     svg.push_str("</svg>\n");

@@ -13,14 +13,30 @@ use crate::report::Row;
 pub struct Case {
     /// Its name in the list, as `--filter` takes it.
     pub id: &'static str,
-    /// What ours is compared with.
-    pub peer: &'static str,
-    /// The unit of both figures.
+    /// The unit of the figures.
     pub unit: &'static str,
-    /// How many times better ours has to be.
-    pub target: f64,
-    /// Sets up both sides.
-    pub contest: fn() -> Contest,
+    /// What ours is held to.
+    pub against: Against,
+}
+
+/// What ours is held to.
+pub enum Against {
+    /// Somebody else's code, in the same run.
+    Peer {
+        /// Who that is.
+        name: &'static str,
+        /// How many times better ours has to be.
+        times: f64,
+        /// Sets up both sides.
+        contest: fn() -> Contest,
+    },
+    /// A figure that ours may not exceed, whatever others do.
+    Limit {
+        /// The figure.
+        at_most: f64,
+        /// Sets up ours.
+        ours: fn() -> Contender,
+    },
 }
 
 /// Both sides of a case, set up and warm.
@@ -33,8 +49,26 @@ pub struct Contest {
     pub baseline: Option<Contender>,
 }
 
-/// Does the work a number of times and says how long that took.
-pub type Contender = Box<dyn FnMut(u64) -> Duration>;
+/// One side of a case.
+pub enum Contender {
+    /// Does the work a number of times and says how long that took, in nanoseconds once divided by
+    /// that number. How often fills a slice, the runner finds out.
+    Paced(Box<dyn FnMut(u64) -> Duration>),
+    /// Does work of a fixed size and says what it came to, in the unit of the case.
+    Whole(Box<dyn FnMut() -> f64>),
+}
+
+impl Contender {
+    /// Work that can be repeated for as long as a slice lasts.
+    pub fn paced(work: impl FnMut(u64) -> Duration + 'static) -> Self {
+        Self::Paced(Box::new(work))
+    }
+
+    /// Work whose size is part of the question.
+    pub fn whole(work: impl FnMut() -> f64 + 'static) -> Self {
+        Self::Whole(Box::new(work))
+    }
+}
 
 /// How long to measure.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +77,8 @@ pub struct Effort {
     pub slices: usize,
     /// How long one turn takes.
     pub slice: Duration,
+    /// How often each side has its turn where the work is of a fixed size.
+    pub wholes: usize,
 }
 
 impl Effort {
@@ -50,86 +86,123 @@ impl Effort {
     pub const FULL: Self = Self {
         slices: 15,
         slice: Duration::from_millis(60),
+        wholes: 5,
     };
     /// To see that everything runs.
     pub const QUICK: Self = Self {
         slices: 9,
         slice: Duration::from_millis(8),
+        wholes: 1,
     };
 }
 
 /// Measures one case.
 pub fn run(case: &Case, effort: Effort) -> Row {
-    let Contest {
-        mut ours,
-        mut peer,
-        mut baseline,
-    } = (case.contest)();
-    let mut sides = vec![Side::new(&mut ours, effort), Side::new(&mut peer, effort)];
-    if let Some(baseline) = &mut baseline {
-        sides.push(Side::new(baseline, effort));
+    match &case.against {
+        Against::Limit { at_most, ours } => {
+            let mut sides = [Side::new(ours(), effort)];
+            take_turns(&mut sides);
+            let [ours] = &sides;
+            Row::hold(case.id, case.unit, *at_most, &ours.figures)
+        }
+        Against::Peer {
+            name,
+            times,
+            contest,
+        } => {
+            let contest = contest();
+            let mut sides = vec![
+                Side::new(contest.ours, effort),
+                Side::new(contest.peer, effort),
+            ];
+            sides.extend(contest.baseline.map(|baseline| Side::new(baseline, effort)));
+            take_turns(&mut sides);
+            let (ours, peer) = (added(&sides, 0), added(&sides, 1));
+            Row::compare(case.id, case.unit, name, *times, &ours, &peer)
+        }
     }
+}
+
+/// Whoever goes first pays for what the one before left in the caches: take turns at that too.
+fn take_turns(sides: &mut [Side]) {
     let count = sides.len();
-    for slice in 0..effort.slices {
-        // Whoever goes first pays for what the one before left in the caches: take turns at that too.
-        for turn in 0..count {
-            sides[(slice + turn) % count].take_turn();
+    let turns = sides.iter().map(|side| side.turns).min().unwrap_or(0);
+    for turn in 0..turns {
+        for place in 0..count {
+            sides[(turn + place) % count].take_turn();
         }
     }
-
-    let added = |side: &Side<'_>| -> Vec<f64> {
-        match sides.get(2) {
-            Some(baseline) => side
-                .nanos
-                .iter()
-                .zip(&baseline.nanos)
-                .map(|(with, without)| (with - without).max(0.1))
-                .collect(),
-            None => side.nanos.clone(),
-        }
-    };
-    Row::compare(case, &added(&sides[0]), &added(&sides[1]))
 }
 
-struct Side<'a> {
-    contender: &'a mut Contender,
+/// The figures of one side, without those of the third, the baseline, where there is one.
+fn added(sides: &[Side], index: usize) -> Vec<f64> {
+    let figures = &sides[index].figures;
+    match sides.get(2) {
+        // Below a tenth of a nanosecond is noise, and no ground for a ratio.
+        Some(baseline) => figures
+            .iter()
+            .zip(&baseline.figures)
+            .map(|(with, without)| (with - without).max(0.1))
+            .collect(),
+        None => figures.clone(),
+    }
+}
+
+struct Side {
+    contender: Contender,
+    turns: usize,
+    /// Of a turn, where the contender is paced.
     iterations: u64,
-    nanos: Vec<f64>,
+    figures: Vec<f64>,
 }
 
-impl<'a> Side<'a> {
+impl Side {
     /// Warms up, and finds how many iterations fill a slice.
-    fn new(contender: &'a mut Contender, effort: Effort) -> Self {
-        let mut iterations = 16;
-        loop {
-            let took = contender(iterations);
-            if took >= effort.slice / 2 {
-                let fill = effort.slice.as_secs_f64() / took.as_secs_f64();
-                iterations = ((iterations as f64 * fill) as u64).max(1);
-                return Self {
-                    contender,
-                    iterations,
-                    nanos: Vec::new(),
-                };
-            }
-            iterations *= 2;
+    fn new(mut contender: Contender, effort: Effort) -> Self {
+        let (turns, iterations) = match &mut contender {
+            Contender::Paced(work) => (effort.slices, pace(work, effort.slice)),
+            Contender::Whole(_) => (effort.wholes, 1),
+        };
+        Self {
+            contender,
+            turns,
+            iterations,
+            figures: Vec::new(),
         }
     }
 
     fn take_turn(&mut self) {
-        let took = (self.contender)(self.iterations);
-        self.nanos
-            .push(took.as_secs_f64() * 1e9 / self.iterations as f64);
+        let figure = match &mut self.contender {
+            Contender::Paced(work) => {
+                let took = uncounted(|| work(self.iterations));
+                nanos(took) / self.iterations as f64
+            }
+            Contender::Whole(work) => work(),
+        };
+        self.figures.push(figure);
     }
 }
 
-/// Times `iterations` of `work`.
-pub fn timed(iterations: u64, mut work: impl FnMut()) -> Duration {
-    let start = now();
-    for _ in 0..iterations {
-        work();
+fn pace(work: &mut dyn FnMut(u64) -> Duration, slice: Duration) -> u64 {
+    let mut iterations = 16;
+    loop {
+        let took = uncounted(|| work(iterations));
+        if took >= slice / 2 {
+            let fill = slice.as_secs_f64() / took.as_secs_f64();
+            return ((iterations as f64 * fill) as u64).max(1);
+        }
+        iterations *= 2;
     }
-    start.elapsed()
+}
+
+/// Runs what is timed without counting its allocations.
+///
+/// The allocator of the whole process can count, for the cases that ask how many. Whoever allocates
+/// more must not be slower for that.
+pub fn uncounted<T>(work: impl FnOnce() -> T) -> T {
+    let mut result = None;
+    allocation_counter::opt_out(|| result = Some(work()));
+    result.expect("the closure was run")
 }
 
 /// Starts a stopwatch.
@@ -139,4 +212,64 @@ pub fn timed(iterations: u64, mut work: impl FnMut()) -> Duration {
 )]
 pub fn now() -> Instant {
     Instant::now()
+}
+
+/// A duration as the figures have it.
+pub fn nanos(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, rc::Rc};
+
+    use super::*;
+
+    #[test]
+    fn the_side_that_starts_changes_from_turn_to_turn() {
+        let order = Rc::new(RefCell::new(String::new()));
+        let side = |name| {
+            let order = Rc::clone(&order);
+            let contender = Contender::whole(move || {
+                order.borrow_mut().push(name);
+                1.0
+            });
+            let effort = Effort {
+                wholes: 3,
+                ..Effort::QUICK
+            };
+            Side::new(contender, effort)
+        };
+        take_turns(&mut ['a', 'b'].map(side));
+        assert_eq!(*order.borrow(), "abbaab");
+    }
+
+    #[test]
+    fn the_baseline_is_taken_off_both_sides() {
+        let case = Case {
+            id: "x",
+            unit: "ns",
+            against: Against::Peer {
+                name: "p",
+                times: 2.0,
+                contest: || Contest {
+                    ours: Contender::whole(|| 110.0),
+                    peer: Contender::whole(|| 130.0),
+                    baseline: Some(Contender::whole(|| 100.0)),
+                },
+            },
+        };
+        let row = run(&case, Effort::QUICK);
+        assert_eq!((row.ours, row.peer, row.ratio), (10.0, 30.0, 3.0));
+    }
+
+    #[test]
+    fn a_turn_is_timed_for_each_iteration() {
+        let per_iteration = Duration::from_nanos(500);
+        let contender = Contender::paced(move |iterations| per_iteration * iterations as u32);
+        let mut side = Side::new(contender, Effort::QUICK);
+        assert_eq!(side.iterations, 16_000);
+        side.take_turn();
+        assert!((side.figures[0] - 500.0).abs() < 1e-6);
+    }
 }

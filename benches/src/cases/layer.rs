@@ -5,8 +5,10 @@
 
 use std::{
     convert::Infallible,
+    fmt::Debug,
     future::{Ready, ready},
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZeroU64,
     sync::Arc,
     time::Duration,
 };
@@ -18,6 +20,8 @@ use axum::{
     response::IntoResponse,
     routing::{Route, get},
 };
+use axum_gcra::real_ip::RealIp;
+use futures_util::FutureExt;
 use governor::middleware::NoOpMiddleware;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use tower::{Layer, Service, ServiceExt, layer::util::Identity, service_fn, util::ServiceFn};
@@ -26,43 +30,48 @@ use tower_governor::{
 };
 use tower_plugin_ratelimit::{ClientIp, Quota, RateLimitLayer};
 
-use crate::runner::{Case, Contender, Contest, now};
+use crate::runner::{Against, Case, Contender, Contest, now};
 
 pub(super) fn cases() -> Vec<Case> {
+    let versus = |id, name, times, contest| Case {
+        id,
+        unit: "ns",
+        against: Against::Peer {
+            name,
+            times,
+            contest,
+        },
+    };
     vec![
+        versus("layer-admit", "tower_governor", 1.0, || Contest {
+            ours: bare(ours(PLENTY)),
+            peer: bare(tower_governor(Duration::from_nanos(1), 1 << 30)),
+            baseline: Some(bare(Identity::new())),
+        }),
+        versus("layer-admit-axum-gcra", "axum_gcra", 1.0, || Contest {
+            ours: bare(ours(PLENTY)),
+            peer: bare(axum_gcra(Duration::from_nanos(1), 1 << 30)),
+            baseline: Some(bare(Identity::new())),
+        }),
         Case {
-            id: "layer-admit",
-            peer: "tower_governor",
-            unit: "ns",
-            target: 1.0,
-            contest: || Contest {
-                ours: bare(ours(PLENTY)),
-                peer: bare(tower_governor(Duration::from_nanos(1), 1 << 30)),
-                baseline: Some(bare(Identity::new())),
+            id: "layer-admit-allocs",
+            unit: "allocs",
+            against: Against::Limit {
+                at_most: 0.0,
+                ours: || allocations(ours(PLENTY)),
             },
         },
-        Case {
-            id: "layer-refuse",
-            peer: "tower_governor",
-            unit: "ns",
-            target: 30.0,
-            contest: || Contest {
-                ours: refusing(ours(ONE_AN_HOUR)),
-                peer: refusing(tower_governor(Duration::from_secs(3600), 1)),
-                baseline: None,
-            },
-        },
-        Case {
-            id: "layer-refuse-vs-admit",
-            peer: "our admit",
-            unit: "ns",
-            target: 0.67,
-            contest: || Contest {
-                ours: refusing(ours(ONE_AN_HOUR)),
-                peer: contender(routed(ours(PLENTY)), StatusCode::OK),
-                baseline: None,
-            },
-        },
+        versus("layer-refuse", "tower_governor", 30.0, || Contest {
+            ours: refusing(ours(ONE_AN_HOUR)),
+            peer: refusing(tower_governor(Duration::from_secs(3600), 1)),
+            baseline: None,
+        }),
+        // At most one and a half times what it costs to admit.
+        versus("layer-refuse-vs-admit", "our admit", 0.67, || Contest {
+            ours: refusing(ours(ONE_AN_HOUR)),
+            peer: Contender::paced(calls(routed(ours(PLENTY)), StatusCode::OK)),
+            baseline: None,
+        }),
     ]
 }
 
@@ -80,15 +89,47 @@ fn tower_governor(
     GovernorLayer::new(Arc::new(config.expect("a valid configuration")))
 }
 
+fn axum_gcra(period: Duration, burst: u64) -> axum_gcra::RateLimitLayer<RealIp> {
+    let burst = NonZeroU64::new(burst).expect("not zero");
+    axum_gcra::RateLimitLayer::builder()
+        .with_default_quota(axum_gcra::gcra::Quota::new(period, burst))
+        .build()
+}
+
 /// Around a service that does nothing.
 fn bare<L, S, B>(layer: L) -> Contender
 where
     L: Layer<Hello, Service = S>,
-    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + 'static,
+    S: Service<Request<Body>, Response = Response<B>, Error: Debug> + 'static,
     B: 'static,
 {
-    let hello: fn(_) -> _ = |_| ready(Ok(Response::new(Body::empty())));
-    contender(layer.layer(service_fn(hello)), StatusCode::OK)
+    Contender::paced(calls(layer.layer(hello()), StatusCode::OK))
+}
+
+/// How often a request around a service that does nothing allocates, once its client is known.
+fn allocations<L, S, B>(layer: L) -> Contender
+where
+    L: Layer<Hello, Service = S>,
+    S: Service<Request<Body>, Response = Response<B>, Error: Debug> + 'static,
+    B: 'static,
+{
+    let mut service = layer.layer(hello());
+    let mut call = move |request| {
+        let ready = service.ready().now_or_never().expect("no need to wait");
+        let called = ready.expect("no failure").call(request).now_or_never();
+        let response = called.expect("no need to wait").expect("no failure");
+        assert_eq!(response.status(), StatusCode::OK);
+    };
+    (0..CLIENTS).map(request).for_each(&mut call);
+    Contender::whole(move || {
+        let requests: Vec<_> = (0..CLIENTS).map(request).collect();
+        let counted = allocation_counter::measure(|| requests.into_iter().for_each(&mut call));
+        counted.count_total as f64 / CLIENTS as f64
+    })
+}
+
+fn hello() -> Hello {
+    service_fn(|_| ready(Ok(Response::new(Body::empty()))))
 }
 
 type Hello = ServiceFn<fn(Request<Body>) -> Ready<Result<Response<Body>, Infallible>>>;
@@ -102,8 +143,8 @@ where
     S::Future: Send + 'static,
 {
     let router = routed(layer);
-    contender(router.clone(), StatusCode::OK)(CLIENTS);
-    contender(router, StatusCode::TOO_MANY_REQUESTS)
+    calls(router.clone(), StatusCode::OK)(CLIENTS);
+    Contender::paced(calls(router, StatusCode::TOO_MANY_REQUESTS))
 }
 
 fn routed<L, S>(layer: L) -> Router
@@ -117,14 +158,14 @@ where
 }
 
 /// Calls in batches; requests are built while the clock stands still.
-fn contender<S, B>(mut service: S, expected: StatusCode) -> Contender
+fn calls<S, B>(mut service: S, expected: StatusCode) -> impl FnMut(u64) -> Duration
 where
-    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + 'static,
+    S: Service<Request<Body>, Response = Response<B>, Error: Debug>,
 {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.expect("a runtime");
     let mut client = 0;
-    Box::new(move |iterations| {
+    move |iterations| {
         let mut took = Duration::ZERO;
         let mut left = iterations;
         while left > 0 {
@@ -139,15 +180,15 @@ where
             took += runtime.block_on(async {
                 let start = now();
                 for request in requests {
-                    let ready = service.ready().await.expect("infallible");
-                    let response = ready.call(request).await.expect("infallible");
+                    let ready = service.ready().await.expect("no failure");
+                    let response = ready.call(request).await.expect("no failure");
                     assert_eq!(response.status(), expected);
                 }
                 start.elapsed()
             });
         }
         took
-    })
+    }
 }
 
 fn request(client: u64) -> Request<Body> {
@@ -160,6 +201,8 @@ fn request(client: u64) -> Request<Body> {
     let ip = Ipv4Addr::from_bits(0x0a00_0000 + client as u32);
     let peer = SocketAddr::from((ip, 40_000 + client as u16));
     request.extensions_mut().insert(ConnectInfo(peer));
+    // What axum_gcra's own outer layer leaves: it needs an older axum, with another `ConnectInfo`.
+    request.extensions_mut().insert(RealIp(IpAddr::V4(ip)));
     request
 }
 

@@ -1,93 +1,112 @@
 //! A decision in memory, clock included.
 
-use std::{hint::black_box, num::NonZeroU32, time::Duration};
+use std::{
+    hint::black_box,
+    sync::{Arc, Barrier},
+    thread,
+    time::Duration,
+};
 
-use governor::{DefaultKeyedRateLimiter, RateLimiter};
-use tower_plugin_ratelimit::{Cost, MemoryLimiter, Policy, Quota};
+mod bytes;
+mod flood;
+mod global_map;
+mod keys;
+mod limiters;
 
-use crate::runner::{Case, Contender, Contest, timed};
+use self::{
+    keys::{MILLION, hot, spread, uniform, zipf},
+    limiters::{Governor, Limiter, Naive, Ours},
+};
+use crate::runner::{Against, Case, Contender, Contest, now};
 
 pub(super) fn cases() -> Vec<Case> {
+    let case = |id, name, times, contest| Case {
+        id,
+        unit: "ns",
+        against: Against::Peer {
+            name,
+            times,
+            contest,
+        },
+    };
+    let governor = |id, times, contest| case(id, Governor::<u128>::NAME, times, contest);
+    let naive = |id, times, contest| case(id, Naive::<u128>::NAME, times, contest);
     vec![
-        Case {
-            id: "mem-uniform-1m-1t",
-            peer: "governor",
-            unit: "ns",
-            target: 3.0,
-            contest: || keyed(uniform(MILLION)),
-        },
-        Case {
-            id: "mem-hot-1t",
-            peer: "governor",
-            unit: "ns",
-            target: 1.5,
-            contest: || keyed(vec![spread(7); 1 << 10]),
-        },
+        governor("mem-uniform-1m-1t", 3.0, || {
+            keyed::<Governor<_>>(uniform, 1)
+        }),
+        governor("mem-uniform-1m-2t", 3.0, || {
+            keyed::<Governor<_>>(uniform, 2)
+        }),
+        governor("mem-zipf-1m-1t", 2.5, || keyed::<Governor<_>>(zipf, 1)),
+        governor("mem-zipf-1m-2t", 2.5, || keyed::<Governor<_>>(zipf, 2)),
+        governor("mem-hot-1t", 1.5, || keyed::<Governor<_>>(hot, 1)),
+        governor("mem-hot-2t", 1.5, || keyed::<Governor<_>>(hot, 2)),
+        naive("mem-uniform-1m-1t-go", 3.0, || {
+            keyed::<Naive<_>>(uniform, 1)
+        }),
+        naive("mem-uniform-1m-2t-go", 3.0, || {
+            keyed::<Naive<_>>(uniform, 2)
+        }),
+        naive("mem-zipf-1m-1t-go", 2.5, || keyed::<Naive<_>>(zipf, 1)),
+        naive("mem-zipf-1m-2t-go", 2.5, || keyed::<Naive<_>>(zipf, 2)),
+        naive("mem-hot-1t-go", 1.5, || keyed::<Naive<_>>(hot, 1)),
+        naive("mem-hot-2t-go", 1.5, || keyed::<Naive<_>>(hot, 2)),
     ]
+    .into_iter()
+    .chain(bytes::cases())
+    .chain(flood::cases())
+    .collect()
 }
 
-/// The same keys in the same order for both, with every key of the table known beforehand.
-fn keyed(sequence: Vec<u128>) -> Contest {
+/// The same keys in the same order for both, each thread its own, with every key known beforehand.
+fn keyed<Peer: Limiter<u128>>(draw: fn(u64) -> Vec<u128>, threads: u64) -> Contest {
+    let sequences: Arc<[Vec<u128>]> = (0..threads).map(draw).collect();
     Contest {
-        ours: ours(sequence.clone()),
-        peer: governor(sequence),
+        ours: contender::<Ours>(Arc::clone(&sequences)),
+        peer: contender::<Peer>(sequences),
         baseline: None,
     }
 }
 
-fn ours(sequence: Vec<u128>) -> Contender {
-    let limiter = MemoryLimiter::new(MILLION as usize).expect("a million is in range");
-    let quota = Quota::with_period(1_000_000_000, Duration::from_secs(1));
-    let policy = Policy::from(quota.expect("a unit per nanosecond is in range"));
+fn contender<L: Limiter<u128>>(sequences: Arc<[Vec<u128>]>) -> Contender {
+    let limiter = L::for_a_million();
     for key in 0..MILLION {
-        let _ = black_box(limiter.check_key(&policy, spread(key), Cost::ONE));
+        assert!(limiter.admits(&spread(key)));
     }
-    Box::new(move |iterations| {
-        let mut keys = sequence.iter().cycle();
-        timed(iterations, || {
-            let key = keys.next().expect("a cycle never ends");
-            let decision = limiter.check_key(&policy, black_box(key), Cost::ONE);
-            assert!(decision.is_allowed());
-        })
+    Contender::paced(move |iterations| match &*sequences {
+        [sequence] => decide(&limiter, sequence, iterations),
+        sequences => together(&limiter, sequences, iterations),
     })
 }
 
-fn governor(sequence: Vec<u128>) -> Contender {
-    let burst = NonZeroU32::new(1_000_000_000).expect("not zero");
-    let quota = governor::Quota::with_period(Duration::from_nanos(1))
-        .expect("not zero")
-        .allow_burst(burst);
-    let limiter: DefaultKeyedRateLimiter<u128> = RateLimiter::keyed(quota);
-    for key in 0..MILLION {
-        let _ = black_box(limiter.check_key(&spread(key)));
+/// Each thread does all the iterations, on a processor of its own; the mean of what they took.
+fn together<L: Limiter<u128>>(limiter: &L, sequences: &[Vec<u128>], iterations: u64) -> Duration {
+    // Where the system does not say, its scheduler decides.
+    let mut processors = core_affinity::get_core_ids()
+        .unwrap_or_default()
+        .into_iter();
+    let start = &Barrier::new(sequences.len());
+    let took: Duration = thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for sequence in sequences {
+            let processor = processors.next();
+            threads.push(scope.spawn(move || {
+                processor.map(core_affinity::set_for_current);
+                start.wait();
+                decide(limiter, sequence, iterations)
+            }));
+        }
+        let took = threads.into_iter().map(|thread| thread.join());
+        took.map(|took| took.expect("no thread panics")).sum()
+    });
+    took / sequences.len() as u32
+}
+
+fn decide<L: Limiter<u128>>(limiter: &L, sequence: &[u128], iterations: u64) -> Duration {
+    let start = now();
+    for key in sequence.iter().cycle().take(iterations as usize) {
+        assert!(limiter.admits(black_box(key)));
     }
-    Box::new(move |iterations| {
-        let mut keys = sequence.iter().cycle();
-        timed(iterations, || {
-            let key = keys.next().expect("a cycle never ends");
-            assert!(limiter.check_key(black_box(key)).is_ok());
-        })
-    })
+    start.elapsed()
 }
-
-/// Half a million draws, each key as likely as the other.
-fn uniform(keys: u128) -> Vec<u128> {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut next = || {
-        // xorshift64: only the spread matters.
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
-    (0..1 << 19)
-        .map(|_| spread(u128::from(next()) % keys))
-        .collect()
-}
-
-/// Sixteen bytes that look like an address or an id rather than a counter.
-fn spread(key: u128) -> u128 {
-    key.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
-}
-
-const MILLION: u128 = 1_000_000;

@@ -12,3 +12,37 @@ pub fn all() -> Vec<Case> {
         .flatten()
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_promised_case_is_there_and_none_twice() {
+        let mut ids: Vec<_> = all().iter().map(|case| case.id).collect();
+        for promised in PROMISED {
+            assert!(ids.contains(&promised), "{promised}");
+        }
+        let count = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), count);
+    }
+
+    const PROMISED: [&str; 14] = [
+        "mem-uniform-1m-1t",
+        "mem-uniform-1m-2t",
+        "mem-zipf-1m-1t",
+        "mem-zipf-1m-2t",
+        "mem-hot-1t",
+        "mem-hot-2t",
+        "mem-bytes-per-key",
+        "mem-flood-1m",
+        "mem-flood-1m-pause",
+        "layer-admit",
+        "layer-admit-allocs",
+        "layer-admit-axum-gcra",
+        "layer-refuse",
+        "layer-refuse-vs-admit",
+    ];
+}
