@@ -59,7 +59,7 @@ async fn validate_keeps_the_contract() {
         ValidateLayer::http(),
         |request| {
             // HTTP/1.1 requires it.
-            let host = http::HeaderValue::from_static("a.example");
+            let host = HeaderValue::from_static("a.example");
             request.headers_mut().insert(http::header::HOST, host);
         },
         |request| *request.uri_mut() = "/%2e%2e/admin".parse().unwrap(),
