@@ -78,6 +78,8 @@ impl Table {
         }
     }
 
+    /// Kept apart, so that the way of one quota stays short.
+    #[inline(never)]
     fn apply_all(
         &self,
         bucket: &Bucket,
@@ -110,7 +112,7 @@ impl Table {
     }
 
     /// Decides by one quota of a key, and finds a slot for it where it has none.
-    #[inline]
+    #[inline(always)]
     fn decide_place(
         &self,
         bucket: &Bucket,
@@ -138,7 +140,7 @@ impl Table {
     }
 
     /// Writes what one quota of a key comes to, now that all have been asked.
-    #[inline]
+    #[inline(always)]
     fn settle(&self, bucket: &Bucket, place: &Place, decision: &Decision, operation: Operation) {
         match operation {
             Operation::Peek(_) => {}
@@ -221,7 +223,7 @@ struct Place {
 
 impl Place {
     /// Looks for one quota of the key.
-    #[inline]
+    #[inline(always)]
     fn of(bucket: &Bucket, fingerprint: u32, index: usize) -> Self {
         let fingerprint = nth_fingerprint(fingerprint, index);
         Self {
@@ -236,7 +238,7 @@ impl Place {
         self.slot < SLOTS
     }
 
-    #[inline]
+    #[inline(always)]
     fn decide(
         &mut self,
         rule: Rule,
@@ -274,7 +276,7 @@ impl Place {
         Decision::new(outcome, rule, index, self.kept, now)
     }
 
-    #[inline]
+    #[inline(always)]
     const fn allowed(
         &mut self,
         rule: Rule,
