@@ -88,7 +88,7 @@
 //! `metrics` | Counts for the `metrics` facade; install its recorder before the first request |
 //! `tonic` | [`ClientIp`] reads tonic's TCP connect info |
 //! `tonic-tls` | [`ClientIp`] reads tonic's TLS connect info too |
-//! `wait` | Policies may let requests wait (Tokio's timer) |
+//! `wait` | Policies and [`concurrency`] may let requests wait (Tokio's timer) |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // The public API is documented and free to grow.
@@ -116,6 +116,7 @@ pub mod calendar;
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
 pub mod client;
+pub mod concurrency;
 mod decision;
 pub mod gcra;
 #[cfg(feature = "governor")]
