@@ -12,6 +12,14 @@ test:
 test-long:
     PROPTEST_CASES=100000 cargo nextest run --workspace --all-features --release
 
+# Every interleaving of the table's lock, with the loom model checker; two minutes.
+loom:
+    RUSTFLAGS="--cfg loom" cargo test --package tower-plugin-ratelimit --test loom --release --target-dir target/loom
+
+# All 100,000 rounds of the races, of which `./test` runs a part.
+stress:
+    STRESS_ROUNDS=100000 cargo test --package tower-plugin-ratelimit --all-features --release --test 'stress*' --test 'concurrency*'
+
 # Ours against the peers; figures to believe need a quiet machine.
 compare *args:
     cargo run --release --package tower-plugin-benches --bin compare -- {{args}}

@@ -18,6 +18,25 @@
 //! });
 //! # Ok::<_, tower_plugin_ratelimit::InvalidQuota>(())
 //! ```
+//!
+//! Code that has no request at hand, e.g. to forget what a customer owes, writes the same keys as
+//! values: [`ip`], [`principal`], [`route`], [`untrusted_header`], and tuples of these.
+//!
+//! ```
+//! use tower_plugin_ratelimit::{MemoryLimiter, Operation, Policy, RateLimitLayer, key};
+//!
+//! let policy: Policy = "10/s".parse::<tower_plugin_ratelimit::Quota>()?.into();
+//! let limiter = MemoryLimiter::default();
+//! let layer = RateLimitLayer::with_limiter(
+//!     limiter.clone(),
+//!     policy.clone(),
+//!     (key::Principal, key::Route),
+//! );
+//!
+//! let exports = (key::principal("runtime", "billing"), key::route("POST", "/exports"));
+//! let _ = limiter.apply_key(&policy, exports, Operation::Reset);
+//! # Ok::<_, tower_plugin_ratelimit::InvalidQuota>(())
+//! ```
 
 use std::{
     fmt,
@@ -25,14 +44,14 @@ use std::{
     net::IpAddr,
 };
 
-use http::request::Parts;
+use http::{HeaderName, request::Parts};
 
 pub use tower_plugin_core::ClientIp;
 
 /// Feeds what shares a quota into a hasher.
 ///
-/// Implemented for [`ClientIp`], [`Principal`], [`Global`], for pairs and triples of keys, and for any
-/// `Fn(&Parts) -> Option<impl Hash>`.
+/// Implemented for [`ClientIp`], [`Principal`], [`Route`], [`UntrustedHeader`], [`Global`], for pairs and
+/// triples of keys, and for any `Fn(&Parts) -> Option<impl Hash>`.
 pub trait Key {
     /// Writes what identifies the caller of the request.
     ///
@@ -53,12 +72,17 @@ impl Key for ClientIp {
                  `into_make_service_with_connect_info::<SocketAddr>()` and feature `axum`; tonic: \
                  feature `tonic`) or insert `PeerAddr` into the request's extensions",
             ))?;
-        let bits = match self.group(ip) {
-            IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
-            IpAddr::V6(v6) => v6.to_bits(),
-        };
-        hasher.write_u128(bits);
+        self::ip(self, ip).hash(hasher);
         Ok(())
+    }
+}
+
+/// What [`ClientIp`] keys a request from this address by.
+#[must_use]
+pub fn ip(client_ip: &ClientIp, ip: IpAddr) -> impl Hash + Copy + fmt::Debug + use<> {
+    match client_ip.group(ip) {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(v6) => v6.to_bits(),
     }
 }
 
@@ -75,13 +99,83 @@ impl Key for Principal {
             .ok_or(MissingKey::new(
                 "a principal: put the authenticating layer outside this one",
             ))?;
-        principal.kind().hash(hasher);
-        principal.subject().hash(hasher);
+        self::principal(principal.kind(), principal.subject()).hash(hasher);
         Ok(())
     }
 }
 
-/// Everyone shares one quota.
+/// What [`Principal`] keys the requests of this principal by.
+#[must_use]
+pub fn principal<'a>(kind: &'a str, subject: &'a str) -> impl Hash + Copy + fmt::Debug + use<'a> {
+    (kind, subject)
+}
+
+/// The method and the path, which for gRPC are the service and the method.
+///
+/// With feature `axum`, the path is the pattern that the router matched (`/users/{id}`), where the layer
+/// is inside a `Router` and one did. Elsewhere it is the path as it is written.
+///
+/// Alone it limits how much all callers together use a route; `(key::ClientIp::peer(), key::Route)` limits
+/// each of them. A path that no pattern stands for is the client's choice, and each one it makes up has a
+/// quota of its own: where that is a way around, limit by the client alone as well.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "a marker has nothing to grow")]
+pub struct Route;
+
+impl Key for Route {
+    fn key<H: Hasher>(&self, parts: &Parts, hasher: &mut H) -> Result<(), MissingKey> {
+        route(parts.method.as_str(), path(parts)).hash(hasher);
+        Ok(())
+    }
+}
+
+#[inline]
+fn path(parts: &Parts) -> &str {
+    #[cfg(feature = "axum")]
+    if let Some(matched) = parts.extensions.get::<axum::extract::MatchedPath>() {
+        return matched.as_str();
+    }
+    parts.uri.path()
+}
+
+/// What [`Route`] keys requests for this method and path, or pattern, by.
+#[must_use]
+pub fn route<'a>(method: &'a str, path: &'a str) -> impl Hash + Copy + fmt::Debug + use<'a> {
+    (method, path)
+}
+
+/// The value of a request header, *which the client chooses*.
+///
+/// Whoever sends another value has another quota, and whoever sends somebody else's spends theirs. So
+/// it limits nobody who does not want to be limited. It is for values that something in front of the
+/// server sets and strips from what clients send; for who is calling, see [`Principal`] and
+/// [`ClientIp`].
+///
+/// A request without the header has no key; as its absence too is the client's choice,
+/// [`OnMissingKey::Share`](crate::OnMissingKey::Share) is the answer to that. Of several values the first
+/// counts.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "there is nothing to grow")]
+pub struct UntrustedHeader(pub HeaderName);
+
+impl Key for UntrustedHeader {
+    fn key<H: Hasher>(&self, parts: &Parts, hasher: &mut H) -> Result<(), MissingKey> {
+        let value = parts
+            .headers
+            .get(&self.0)
+            .ok_or(MissingKey::new("the header that `UntrustedHeader` names"))?;
+        untrusted_header(value.as_bytes()).hash(hasher);
+        Ok(())
+    }
+}
+
+/// What [`UntrustedHeader`] keys requests with this value by.
+#[must_use]
+pub fn untrusted_header(value: &[u8]) -> impl Hash + Copy + fmt::Debug + use<'_> {
+    value
+}
+
+/// Everyone shares one quota. As a value it is `()`.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "a marker has nothing to grow")]
 pub struct Global;
@@ -143,71 +237,4 @@ impl fmt::Display for MissingKey {
 impl std::error::Error for MissingKey {}
 
 #[cfg(test)]
-mod tests {
-    use std::hash::DefaultHasher;
-
-    use tower_plugin_core::PeerAddr;
-
-    use super::*;
-
-    #[test]
-    fn f31_connections_of_one_client_share_a_key() {
-        let by_ip = ClientIp::peer();
-        let same = ["10.0.0.1:50001", "10.0.0.1:50002", "[::ffff:10.0.0.1]:1"];
-        let keys = same.map(|peer| hash(&by_ip, &from(peer)).unwrap());
-        assert!(keys.iter().all(|key| *key == keys[0]));
-        assert_ne!(hash(&by_ip, &from("10.0.0.2:50001")).unwrap(), keys[0]);
-
-        let network = ["[2001:db8::1]:1", "[2001:db8::ffff:2]:1"];
-        let keys = network.map(|peer| hash(&by_ip, &from(peer)).unwrap());
-        assert_eq!(keys[0], keys[1]);
-    }
-
-    #[test]
-    fn f30_a_header_does_not_make_a_new_client() {
-        let mut spoofed = from("10.0.0.1:1");
-        for name in ["x-forwarded-for", "x-real-ip", "x-plugin-runtime-id"] {
-            spoofed
-                .headers
-                .insert(name, http::HeaderValue::from_static("6.6.6.6"));
-        }
-        let key = |parts| hash(&(ClientIp::peer(), Global), parts);
-        assert_eq!(key(&spoofed), key(&from("10.0.0.1:1")));
-    }
-
-    #[test]
-    fn a_principal_is_its_kind_and_its_subject() {
-        let with = |kind: &'static str, subject: &str| {
-            let mut parts = from("10.0.0.1:1");
-            parts
-                .extensions
-                .insert(tower_plugin_core::Principal::new(kind, subject));
-            hash(&Principal, &parts).unwrap()
-        };
-        assert_eq!(with("runtime", "a"), with("runtime", "a"));
-        assert_ne!(with("runtime", "a"), with("runtime", "b"));
-        assert_ne!(with("runtime", "a"), with("mtls", "a"));
-        assert_ne!(with("ab", "c"), with("a", "bc"));
-    }
-
-    #[test]
-    fn what_is_missing_is_named() {
-        let (nowhere, ()) = http::Request::new(()).into_parts();
-        let told = |error: Result<u64, MissingKey>| error.unwrap_err().to_string();
-        assert!(told(hash(&ClientIp::peer(), &nowhere)).contains("connect info"));
-        assert!(told(hash(&(Global, Principal), &nowhere)).contains("principal"));
-        assert!(told(hash(&|_: &Parts| None::<u8>, &nowhere)).contains("closure"));
-    }
-
-    fn hash(key: &impl Key, parts: &Parts) -> Result<u64, MissingKey> {
-        let mut hasher = DefaultHasher::new();
-        key.key(parts, &mut hasher)?;
-        Ok(hasher.finish())
-    }
-
-    fn from(peer: &str) -> Parts {
-        let (mut parts, ()) = http::Request::new(()).into_parts();
-        parts.extensions.insert(PeerAddr(peer.parse().unwrap()));
-        parts
-    }
-}
+mod tests;

@@ -81,13 +81,14 @@
 //!
 //! Name | Description | Default?
 //! ---|---|---
-//! `axum` | [`ClientIp`] reads axum's connect info |
+//! `axum` | [`ClientIp`] reads axum's connect info, [`key::Route`] its matched path |
 //! `client` | For callers: retry, throttle and circuit breaker (module `client`) |
+//! `governor` | governor's quotas as ours, and its limiters on our memory (`GovernorStore`) |
 //! `lookup` | A policy for each caller from an async lookup, cached (moka) |
 //! `metrics` | Counts for the `metrics` facade; install its recorder before the first request |
 //! `tonic` | [`ClientIp`] reads tonic's TCP connect info |
 //! `tonic-tls` | [`ClientIp`] reads tonic's TLS connect info too |
-//! `wait` | Policies may let requests wait (Tokio's timer) |
+//! `wait` | Policies and [`concurrency`] may let requests wait (Tokio's timer) |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // The public API is documented and free to grow.
@@ -115,8 +116,11 @@ pub mod calendar;
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
 pub mod client;
+pub mod concurrency;
 mod decision;
 pub mod gcra;
+#[cfg(feature = "governor")]
+mod governor;
 pub mod key;
 mod limit;
 mod limiter;
@@ -129,6 +133,9 @@ pub mod preset;
 mod quota;
 mod rule;
 
+#[cfg(feature = "governor")]
+#[cfg_attr(docsrs, doc(cfg(feature = "governor")))]
+pub use self::governor::GovernorStore;
 pub use calendar::CalendarPeriod;
 pub use decision::{Decision, Verdict};
 pub use limit::{

@@ -1,12 +1,20 @@
 //! Engine: one cache line of debts. See [`Table`](super::Table).
 
+#[cfg(not(loom))]
 use std::{
     hint,
+    sync::atomic::{AtomicU32, AtomicU64},
+    thread,
+};
+use std::{
     ops::Deref,
-    sync::atomic::{
-        AtomicU32, AtomicU64,
-        Ordering::{Acquire, Relaxed, Release},
-    },
+    sync::atomic::Ordering::{Acquire, Relaxed, Release},
+};
+
+#[cfg(loom)]
+use loom::{
+    hint,
+    sync::atomic::{AtomicU32, AtomicU64},
     thread,
 };
 
@@ -27,7 +35,9 @@ impl Bucket {
     pub(super) fn lock(&self) -> Locked<'_> {
         // The plain load may be fetched ahead of time, while the decision before this one is still
         // being made; the swap may not.
-        while self.lock.load(Relaxed) != 0 || self.lock.swap(1, Acquire) != 0 {
+        while self.lock.load(Relaxed) != 0
+            || self.lock.compare_exchange(0, 1, Acquire, Relaxed).is_err()
+        {
             self.wait();
         }
         Locked(self)
@@ -36,13 +46,19 @@ impl Bucket {
     #[cold]
     fn wait(&self) {
         let mut spins = 0;
-        while self.lock.load(Relaxed) != 0 {
+        loop {
             spins += 1;
             if spins < 128 {
                 hint::spin_loop();
             } else {
                 thread::yield_now();
             }
+            if self.lock.load(Relaxed) == 0 {
+                return;
+            }
+            // Spinning changes nothing: what may happen after it may happen before it, and is tried there.
+            #[cfg(loom)]
+            loom::skip_branch();
         }
     }
 
@@ -117,4 +133,5 @@ impl Drop for Locked<'_> {
 
 /// A lock and five fingerprints of 4 bytes and five `tat`s of 8 make 64.
 pub(super) const SLOTS: usize = 5;
+#[cfg(not(loom))]
 const _: () = assert!(size_of::<Bucket>() == 64);

@@ -71,9 +71,7 @@ impl<C: Clock> MemoryLimiter<C> {
     ///
     /// See [`new`](MemoryLimiter::new).
     pub fn with_clock(keys: usize, on_full: OnFull, clock: C) -> Result<Self, InvalidCapacity> {
-        if !(1..=MAX_KEYS).contains(&keys) {
-            return Err(InvalidCapacity { keys });
-        }
+        slots_for(keys)?;
         Ok(Self::sized(keys, on_full, clock))
     }
 
@@ -265,6 +263,14 @@ impl fmt::Display for InvalidCapacity {
 }
 
 impl std::error::Error for InvalidCapacity {}
+
+/// How many slots so many keys want.
+pub(crate) const fn slots_for(keys: usize) -> Result<usize, InvalidCapacity> {
+    if keys == 0 || keys > MAX_KEYS {
+        return Err(InvalidCapacity { keys });
+    }
+    Ok(keys * SLOTS_PER_KEY)
+}
 
 /// Drawn from the operating system once; `RandomState` is the standard library's way to do that.
 fn process_seed() -> &'static SharedSeed {

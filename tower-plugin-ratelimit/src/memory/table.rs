@@ -166,7 +166,7 @@ impl Table {
         clippy::indexing_slicing,
         reason = "a 32-bit number times the length, shifted right by 32, is below the length"
     )]
-    fn bucket(&self, hash: u64) -> &Bucket {
+    pub(super) fn bucket(&self, hash: u64) -> &Bucket {
         let index = ((hash >> 32) * self.buckets.len() as u64) >> 32;
         &self.buckets[index as usize]
     }
