@@ -160,15 +160,17 @@ fn told(interval: Duration) -> (u32, Duration) {
     let interval = interval.as_nanos();
     let usual = [1, 60, 3600, 86_400].map(Duration::from_secs);
     let fitting = usual.into_iter().find_map(|period| {
-        let count = period.as_nanos() / interval;
-        (count > 0 && count * interval == period.as_nanos()).then_some((count as u32, period))
+        let nanos = period.as_nanos();
+        let count = u32::try_from(nanos / interval).ok()?;
+        (count > 0 && nanos.is_multiple_of(interval)).then_some((count, period))
     });
     fitting.unwrap_or_else(|| {
         let count = MIN_PERIOD.div_ceil(interval);
         let period = u64::try_from(count * interval).unwrap_or(u64::MAX);
+        // A million at most.
         (count as u32, Duration::from_nanos(period))
     })
 }
 
-/// In nanoseconds. A second holds less than 2^32 of them, so the counts above are whole.
+/// In nanoseconds.
 const MIN_PERIOD: u128 = 1_000_000;

@@ -70,6 +70,7 @@ proptest! {
 #[test]
 fn a_quota_reads_as_people_say_it() {
     let per_second = |count| governor::Quota::per_second(nonzero(count));
+    let every_675_ns = governor::Quota::with_period(Duration::from_nanos(675)).unwrap();
     let cases = [
         (per_second(10), "10/s"),
         (per_second(10).allow_burst(nonzero(20)), "10/s:20"),
@@ -78,6 +79,8 @@ fn a_quota_reads_as_people_say_it() {
         (per_second(u32::MAX), "1000000000/s:4294967295"),
         (governor::Quota::per_minute(nonzero(6)), "6/m"),
         (governor::Quota::per_hour(nonzero(5)), "5/h"),
+        // A part of a day of which it holds more than can be counted.
+        (every_675_ns, "1482/1000350ns:1"),
     ];
     for (theirs, text) in cases {
         assert_eq!(Quota::try_from(theirs).unwrap(), text.parse().unwrap());
