@@ -24,12 +24,14 @@ use crate::{InvalidCapacity, InvalidQuota, OnFull, Quota, Table, memory};
 /// would misread each other.
 ///
 /// ```
-/// use governor::{Quota, RateLimiter, clock::MonotonicClock};
+/// use std::time::Instant;
+/// use governor::{Quota, RateLimiter, clock::MonotonicClock, middleware::NoOpMiddleware};
 /// use tower_plugin_ratelimit::GovernorStore;
 ///
 /// let quota = Quota::per_minute(2.try_into()?);
 /// let store = GovernorStore::<&str>::new(100_000)?;
-/// let limiter = RateLimiter::<_, _, MonotonicClock>::new(quota, store, MonotonicClock);
+/// type Limiter<K> = RateLimiter<K, GovernorStore<K>, MonotonicClock, NoOpMiddleware<Instant>>;
+/// let limiter = Limiter::new(quota, store, MonotonicClock);
 ///
 /// assert!(limiter.check_key(&"tenant-7").is_ok());
 /// assert!(limiter.check_key(&"tenant-7").is_ok());
