@@ -3,17 +3,16 @@ use std::{borrow::Cow, time::Duration};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
-    header::{
-        CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRAILER,
-        TRANSFER_ENCODING,
-    },
+    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
 };
 
+use self::head::{belongs_to_rendering, decimal, echoed_content_type, whole_seconds};
 use crate::{Code, Protocol, ResponseBody};
 
 mod connect;
 mod details;
 mod grpc;
+mod head;
 mod json;
 mod problem;
 #[cfg(test)]
@@ -258,48 +257,6 @@ impl Content {
     fn empty(content_type: HeaderValue) -> Self {
         Self::new(content_type, Bytes::new())
     }
-}
-
-/// Headers that would contradict the body or the status.
-fn belongs_to_rendering(name: &HeaderName) -> bool {
-    [CONNECTION, CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING].contains(name)
-        || name.as_str().starts_with("grpc-")
-}
-
-/// The caller's media type without its parameters; a strange one is not repeated.
-fn echoed_content_type(request: &HeaderMap, otherwise: HeaderValue) -> HeaderValue {
-    let Some(value) = request.get(CONTENT_TYPE) else {
-        return otherwise;
-    };
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/+-.".contains(byte);
-    if value.len() <= 64 && value.as_bytes().iter().all(plain) {
-        value.clone()
-    } else {
-        otherwise
-    }
-}
-
-/// Whole seconds to wait, so that a caller who waits exactly that long is admitted.
-fn whole_seconds(delay: Duration) -> u64 {
-    let started = u64::from(delay.subsec_nanos() > 0);
-    delay.as_secs().saturating_add(started).max(1)
-}
-
-/// One allocation of the right size; `HeaderValue::from` takes two.
-fn decimal(mut number: u64) -> HeaderValue {
-    // As many digits as `u64` has.
-    let mut digits = [b'0'; 20];
-    let mut start = digits.len();
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        start -= 1;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    let digits = digits.get(start..).unwrap_or_default();
-    HeaderValue::from_bytes(digits).unwrap_or(HeaderValue::from_static("1"))
 }
 
 fn shortened(message: Cow<'static, str>) -> Cow<'static, str> {
