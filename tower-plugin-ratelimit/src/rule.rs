@@ -65,7 +65,7 @@ impl Rule {
             Self::Gcra(gcra) => gcra.refund(state, now.monotonic, cost, debited_at.monotonic),
             Self::Calendar(calendar) => {
                 let this = end(calendar, now);
-                if calendar.period().end(debited_at.wall / NANOS) * NANOS < now.wall {
+                if calendar.period().end(debited_at.wall / NANOS) * NANOS <= now.wall {
                     // Counted in a period that is over.
                     return state;
                 }
@@ -150,3 +150,29 @@ const fn end(calendar: Calendar, now: Now) -> u64 {
 }
 
 const NANOS: u64 = 1_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calendar::CalendarPeriod;
+
+    #[test]
+    fn what_was_counted_in_a_period_that_is_over_is_not_paid_back() {
+        let calendar = Calendar::new(5, CalendarPeriod::Minute).unwrap();
+        let rule = Rule::Calendar(calendar);
+        let at = |seconds: u64| Now {
+            monotonic: (1_000 + seconds) * NANOS,
+            wall: seconds * NANOS,
+        };
+        let first = rule.charge(0, at(59), 3);
+        assert_eq!(
+            rule.remaining(rule.refund(first, at(59), 3, at(59)), at(59)),
+            5
+        );
+        for later in [60, 61] {
+            let second = rule.charge(first, at(later), 2);
+            let refunded = rule.refund(second, at(later), 3, at(59));
+            assert_eq!(rule.remaining(refunded, at(later)), 3, "at second {later}");
+        }
+    }
+}
