@@ -130,6 +130,7 @@ fn admitting_allocates_nothing() {
         .insert(tower_plugin_core::Principal::new("runtime", "plugin-1"));
     allocates_nothing(ClientIp::peer(), &parts);
     allocates_nothing(key::Principal, &parts);
+    allocates_nothing(key::Route, &parts);
     allocates_nothing((ClientIp::peer(), key::Principal), &parts);
 }
 
