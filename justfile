@@ -18,7 +18,8 @@ loom:
 
 # All 100,000 rounds of the races, of which `./test` runs a part.
 stress:
-    STRESS_ROUNDS=100000 cargo test --package tower-plugin-ratelimit --all-features --release --test 'stress*' --test 'concurrency*'
+    STRESS_ROUNDS=100000 cargo test --package tower-plugin-ratelimit --all-features --release --test 'stress*'
+    STRESS_ROUNDS=100000 cargo test --package tower-plugin-tests --release --test concurrency
 
 # Ours against the peers; figures to believe need a quiet machine.
 compare *args:

@@ -24,6 +24,7 @@ use tower::Service;
 #[derive(Clone, Debug)]
 pub struct Chunks {
     frames: VecDeque<Result<Bytes, HeaderMap>>,
+    says_when_it_ended: bool,
     /// Counted by whoever wants to know whether the body is still somewhere.
     canary: Arc<()>,
 }
@@ -41,8 +42,23 @@ impl Chunks {
                 Err(trailers),
             ]
             .into(),
+            says_when_it_ended: false,
             canary: Arc::clone(canary),
         }
+    }
+
+    /// Knows before it is asked again that nothing more comes.
+    #[must_use]
+    pub fn that_says_when_it_ended(mut self) -> Self {
+        self.says_when_it_ended = true;
+        self
+    }
+
+    /// Without a frame, and says so.
+    #[must_use]
+    pub fn empty(mut self) -> Self {
+        self.frames.clear();
+        self.that_says_when_it_ended()
     }
 }
 
@@ -67,6 +83,10 @@ impl Body for Chunks {
                 Err(trailers) => Frame::trailers(trailers),
             })
         }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.says_when_it_ended && self.frames.is_empty()
     }
 }
 

@@ -80,15 +80,18 @@ pub(super) fn of(
         (RATELIMIT, state(policy, decision)),
     ];
     let legacy = (legacy == LegacyHeaders::XRateLimit).then(|| {
-        let reset = decision.reset();
-        let seconds = reset.as_secs() + u64::from(reset.subsec_nanos() > 0);
         [
             (X_LIMIT, HeaderValue::from(decision.limit())),
             (X_REMAINING, HeaderValue::from(decision.remaining())),
-            (X_RESET, HeaderValue::from(seconds)),
+            (X_RESET, HeaderValue::from(seconds_up(decision.reset()))),
         ]
     });
     standard.into_iter().chain(legacy.into_iter().flatten())
+}
+
+/// Rounded up: nobody is told to come back too early.
+fn seconds_up(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }
 
 /// Text on the stack, so that a value is one allocation of the right size, and digits without the
@@ -127,10 +130,8 @@ impl Text {
         self.push(b"\"");
     }
 
-    /// Rounded up: nobody is told to come back too early.
     fn push_seconds(&mut self, duration: Duration) {
-        let started = u64::from(duration.subsec_nanos() > 0);
-        self.push_number(duration.as_secs() + started);
+        self.push_number(seconds_up(duration));
     }
 
     fn push_number(&mut self, number: u64) {

@@ -18,8 +18,7 @@ use tower_plugin_ratelimit::{
     },
     key,
 };
-
-use crate::support::{Broken, Chunks, Probe};
+use tower_plugin_tests::{Account, Broken, Chunks, Probe};
 
 #[tokio::test]
 async fn not_ready_means_not_ready() {
@@ -140,7 +139,7 @@ async fn call(service: &mut Limited, request: Request<Chunks>) -> Result<Answer,
     service.ready().await.unwrap().call(request).await
 }
 
-fn one_at_a_time() -> (Limited, Arc<crate::support::Account>) {
+fn one_at_a_time() -> (Limited, Arc<Account>) {
     let probe = Probe::default();
     let account = probe.account();
     let layer = ConcurrencyLimitLayer::new(Concurrency::per_key(1).unwrap(), key::Global);

@@ -3,6 +3,4 @@
 mod contract;
 mod limit;
 mod race;
-mod support;
-#[cfg(feature = "wait")]
 mod waiting;

@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 
-use http::Request;
+use http::{HeaderValue, Request, request::Parts};
 use http_body_util::BodyExt;
 use tower::{Layer, ServiceExt};
 use tower_plugin_ratelimit::{
@@ -13,7 +13,7 @@ use tower_plugin_ratelimit::{
     key,
 };
 
-use crate::support::{Chunks, Probe, by_tenant, of};
+use tower_plugin_tests::{Chunks, Probe};
 
 #[tokio::test]
 async fn a_permit_is_held_until_the_body_has_ended() {
@@ -196,7 +196,7 @@ fn an_impossible_limit_is_refused_with_its_range() {
     assert_eq!(limit.with_total(8).unwrap().total(), 8);
 }
 
-fn one_at_a_time() -> ConcurrencyLimitLayer<fn(&http::request::Parts) -> Option<String>> {
+fn one_at_a_time() -> ConcurrencyLimitLayer<fn(&Parts) -> Option<String>> {
     ConcurrencyLimitLayer::new(per_key(1), by_tenant)
 }
 
@@ -213,4 +213,17 @@ async fn call<K: key::Key + Clone>(
         .oneshot(request)
         .await
         .unwrap()
+}
+
+/// What a request is for; without the header it has no key.
+fn by_tenant(parts: &Parts) -> Option<String> {
+    let tenant = parts.headers.get("x-tenant")?;
+    Some(tenant.to_str().ok()?.to_owned())
+}
+
+fn of(tenant: &'static str) -> Request<Chunks> {
+    let mut request = Request::new(Chunks::default());
+    let tenant = HeaderValue::from_static(tenant);
+    request.headers_mut().insert("x-tenant", tenant);
+    request
 }

@@ -19,7 +19,7 @@ use tower_plugin_ratelimit::{
     key,
 };
 
-use crate::support::{Broken, Chunks, Probe};
+use tower_plugin_tests::{Broken, Chunks, Probe};
 
 #[tokio::test(start_paused = true)]
 async fn requests_are_served_in_the_order_they_came() {
