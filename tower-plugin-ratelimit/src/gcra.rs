@@ -217,6 +217,12 @@ impl Gcra {
         self.interval
     }
 
+    /// How long requests may wait, in nanoseconds.
+    #[must_use]
+    pub const fn max_wait(self) -> u64 {
+        self.max_wait
+    }
+
     /// The debt that is allowed, in nanoseconds: how long a spent quota takes to be whole again.
     #[must_use]
     pub const fn capacity(self) -> u64 {

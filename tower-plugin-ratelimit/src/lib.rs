@@ -131,6 +131,9 @@ mod memory;
 mod policy;
 pub mod preset;
 mod quota;
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub mod redis;
 mod rule;
 
 #[cfg(feature = "governor")]

@@ -232,6 +232,19 @@ impl Quota {
         self.rule
     }
 
+    /// How many units come back in how many nanoseconds, before any rounding.
+    #[cfg(feature = "redis")]
+    pub(crate) const fn exact_rate(self) -> (u32, u64) {
+        match (self.form, self.rule) {
+            (Form::AtMost { .. }, Rule::Gcra(gcra)) => (1, gcra.interval()),
+            // A checked period is below 2^55 ns.
+            (Form::Rate { count, period }, _) => (count, period.as_nanos() as u64),
+            (Form::AtMost { count, .. } | Form::Calendar { count, .. }, _) => {
+                (count, self.period().as_nanos() as u64)
+            }
+        }
+    }
+
     pub(crate) const fn is_calendar(self) -> bool {
         matches!(self.rule, Rule::Calendar(_))
     }
