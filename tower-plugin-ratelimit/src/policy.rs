@@ -39,6 +39,9 @@ struct Inner {
     #[cfg(feature = "metrics")]
     counters: OnceLock<EventCounters>,
     id: u64,
+    /// As the id, but of the quotas as they are now.
+    #[cfg(feature = "redis")]
+    version: u64,
 }
 
 impl Policy {
@@ -104,6 +107,8 @@ impl Policy {
                 header: headers::policy(&name, &quotas),
                 #[cfg(feature = "metrics")]
                 counters: OnceLock::new(),
+                #[cfg(feature = "redis")]
+                version: id_of(&name, &quotas, max_wait),
                 name,
                 first,
                 has_calendar: quotas.iter().any(|quota| quota.is_calendar()),
@@ -163,6 +168,12 @@ impl Policy {
     pub fn id(&self) -> u64 {
         self.0.id
     }
+
+    /// Tells quotas apart that were exchanged for one another.
+    #[cfg(feature = "redis")]
+    pub(crate) fn version(&self) -> u64 {
+        self.0.version
+    }
 }
 
 /// A quota alone is a policy named `default`.
@@ -178,6 +189,8 @@ impl From<Quota> for Policy {
             quotas: Box::new([quota]),
             max_wait: Duration::ZERO,
             id: id_of("default", &[quota], Duration::ZERO),
+            #[cfg(feature = "redis")]
+            version: id_of("default", &[quota], Duration::ZERO),
         }))
     }
 }
