@@ -7,19 +7,19 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     hash::{BuildHasher, RandomState},
-    io,
     net::{Ipv4Addr, TcpListener},
     ops::Range,
-    path::{Path, PathBuf},
-    process::Stdio,
+    path::Path,
+    process::{Command, Stdio},
     time::Duration,
 };
 
 use tempfile::TempDir;
-use tokio::process::Command;
 
+use cli::{Address, fields, missing};
 use process::Process;
 
+mod cli;
 mod cluster;
 mod process;
 mod replication;
@@ -43,12 +43,6 @@ pub struct RedisServer {
     directory: TempDir,
 }
 
-#[derive(Clone, Debug)]
-enum Address {
-    Port(u16),
-    Socket(PathBuf),
-}
-
 impl RedisServer {
     /// Starts a server that keeps nothing, on a free port of 127.0.0.1.
     pub async fn start() -> Self {
@@ -58,15 +52,15 @@ impl RedisServer {
     /// Starts one with further arguments, such as [`APPEND_ONLY`].
     pub async fn start_with(args: &[&str]) -> Self {
         // Somebody else may take a free port before the server does.
-        for _ in 1..ATTEMPTS {
+        let mut attempts_left = 4;
+        loop {
             let mut server = Self::stopped(Address::Port(free_port()), args);
-            if server.try_launch().await.is_ok() {
-                return server;
+            match server.try_launch().await {
+                Ok(()) => return server,
+                Err(_) if attempts_left > 0 => attempts_left -= 1,
+                Err(log) => panic!("redis-server did not start with {args:?}:\n{log}"),
             }
         }
-        let mut server = Self::stopped(Address::Port(free_port()), args);
-        server.launch().await;
-        server
     }
 
     /// Starts one that listens on a unix socket and on no port.
@@ -186,7 +180,7 @@ impl RedisServer {
     /// Starts the process and waits until it answers; else returns its log.
     async fn try_launch(&mut self) -> Result<(), String> {
         let log = self.directory.path().join("redis.log");
-        let mut command = std::process::Command::new("redis-server");
+        let mut command = Command::new("redis-server");
         match &self.address {
             Address::Port(port) => command.args(["--port", &port.to_string()]),
             Address::Socket(path) => command.args(["--port", "0", "--unixsocket"]).arg(path),
@@ -224,37 +218,6 @@ impl RedisServer {
     }
 }
 
-impl Address {
-    async fn ask(&self, args: &[&str]) -> Result<String, String> {
-        let mut command = Command::new("redis-cli");
-        match self {
-            Self::Port(port) => command.args(["-h", "127.0.0.1", "-p", &port.to_string()]),
-            Self::Socket(path) => command.arg("-s").arg(path),
-        };
-        // `-e`: an error is an exit code, and not a reply like another.
-        command.args(["-e", "--raw"]).args(args);
-        command.stdin(Stdio::null()).kill_on_drop(true);
-        let Ok(output) = tokio::time::timeout(PATIENCE, command.output()).await else {
-            return Err("no reply in time".to_owned());
-        };
-        let output = output.unwrap_or_else(|error| missing("redis-cli", &error));
-        let reply = String::from_utf8_lossy(&output.stdout)
-            .trim_end()
-            .to_owned();
-        if output.status.success() {
-            return Ok(reply);
-        }
-        Err(reply + String::from_utf8_lossy(&output.stderr).trim_end())
-    }
-}
-
-/// The lines `field:value` of a reply.
-fn fields(reply: &str) -> BTreeMap<String, String> {
-    let lines = reply.lines().filter_map(|line| line.split_once(':'));
-    let owned = |(field, value): (&str, &str)| (field.to_owned(), value.trim_end().to_owned());
-    lines.map(owned).collect()
-}
-
 /// A port nobody listens on now.
 ///
 /// Not one the system would choose: those are the source ports of connections as well, so another
@@ -283,12 +246,6 @@ async fn poll<T>(mut question: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     };
     tokio::time::timeout(PATIENCE, answered).await.ok()
 }
-
-fn missing(program: &str, error: &io::Error) -> ! {
-    panic!("{program}: {error}; `apt-get install redis-server` installs it, and so does `./test`")
-}
-
-const ATTEMPTS: usize = 5;
 
 /// Below the ephemeral ports of Linux (32768) and of everybody else (49152).
 const PORTS: Range<u16> = 12_000..32_000;
