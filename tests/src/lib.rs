@@ -1,7 +1,10 @@
 //! What the tests of every layer share: a service that watches how it is called, and bodies that
-//! stream.
+//! stream; Redis servers of their own, and a bad network in front of them.
 
 #![warn(missing_docs)]
+
+pub mod proxy;
+pub mod redis;
 
 use std::{
     collections::VecDeque,
