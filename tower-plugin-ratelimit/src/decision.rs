@@ -60,6 +60,13 @@ impl Decision {
         }
     }
 
+    /// A decision that Redis knows nothing of. See [`Now::is_own`].
+    #[cfg(feature = "redis")]
+    pub(crate) const fn marked_own(mut self) -> Self {
+        self.now.wall = self.now.wall / 1_000 * 1_000 + 1;
+        self
+    }
+
     /// Of two quotas of a policy, the one that speaks for it: a refusal before a permission, the
     /// longer wait before the shorter, less left before more.
     pub(crate) fn tighter(self, other: Self) -> Self {

@@ -180,6 +180,24 @@ impl Quota {
         }
     }
 
+    /// `part` in `of` of the rate and of the burst, both rounded down; `None` if nothing is left.
+    #[cfg(feature = "redis")]
+    pub(crate) fn part(self, part: u64, of: u64) -> Option<Self> {
+        let burst = (u64::from(self.burst) * part / of) as u32;
+        let rule = match self.rule {
+            Rule::Calendar(calendar) => Rule::Calendar(Calendar::new(burst, calendar.period())?),
+            Rule::Gcra(gcra) => {
+                let interval = (u128::from(gcra.interval()) * u128::from(of)).div_ceil(part.into());
+                Rule::Gcra(Gcra::new(u64::try_from(interval).ok()?, burst)?)
+            }
+        };
+        Some(Self {
+            burst,
+            rule,
+            ..self
+        })
+    }
+
     const fn paced(form: Form, interval: u64, burst: u32) -> Result<Self, InvalidQuota> {
         match Gcra::new(interval, burst) {
             Some(gcra) => Ok(Self {

@@ -27,6 +27,15 @@ pub struct Now {
     pub wall: u64,
 }
 
+#[cfg(feature = "redis")]
+impl Now {
+    /// Whether a decision was made without Redis, whose times are whole microseconds: then a refund of
+    /// it is none of Redis' business either.
+    pub(crate) const fn is_own(self) -> bool {
+        !self.wall.is_multiple_of(1_000)
+    }
+}
+
 /// What [`Rule::decide`] finds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Verdict {

@@ -9,7 +9,8 @@ use std::{
 use proptest::{prelude::*, test_runner::TestRunner};
 
 use super::{
-    ledger::{self, Answer, Ask, Keep, Operation, Record},
+    ask::{self, Answer, Ask, Operation},
+    ledger::{self, Keep, Record},
     script,
     terms::Terms,
     wire::{
@@ -235,7 +236,7 @@ fn the_server_reads_its_own_clock() {
     let (now, answers) = run(&mut redis, &batch, &["k"]);
     assert_eq!(answers[0].results[0].times, 1);
     let [seconds, micros]: [u64; 2] = redis::cmd("TIME").query(&mut redis).unwrap();
-    let server = (seconds - ledger::EPOCH) * 1_000_000 + micros;
+    let server = (seconds - ask::EPOCH) * 1_000_000 + micros;
     assert!(now <= server && server - now < 60_000_000, "{now} {server}");
     let kept: u64 = redis::cmd("PTTL").arg("k").query(&mut redis).unwrap();
     assert!(kept > 0 && kept <= 60_000, "kept for {kept} ms");

@@ -144,8 +144,13 @@ impl Known {
         self.demand.rate(now) as u32
     }
 
+    /// Until when a cost is denied without asking.
+    pub(super) const fn denied_until(&self) -> u64 {
+        self.denial.until
+    }
+
     /// Forgets what belongs to another version of the policy.
-    fn update(&mut self, version: u64) {
+    pub(super) fn update(&mut self, version: u64) {
         if self.version != version {
             *self = Self {
                 version,

@@ -16,7 +16,10 @@
 //!    it; the others of that replica are void. It says so under a sequence number, and what comes
 //!    twice or late settles nothing.
 
-use super::terms::{Meter, Rate, Terms};
+use super::{
+    ask::{Answer, Ask, EPOCH, Operation, Outcome, SECOND, period_end},
+    terms::{Meter, Rate, Terms},
+};
 use crate::CalendarPeriod;
 
 /// What a key owes, and what is out on lease.
@@ -46,50 +49,6 @@ pub(super) struct Entry {
     pub(super) units: u32,
     /// From when on it is certain not to be spent any more.
     pub(super) dead_at: u64,
-}
-
-/// What a replica asks of one key.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(super) struct Ask {
-    /// Higher with each ask of a replica; 0 where nothing is leased.
-    pub(super) sequence: u64,
-    /// The lease that the replica still spends, and how much of it; sequence 0 for none.
-    pub(super) keep: (u64, u32),
-    /// How much to lease beyond what the operations need.
-    pub(super) surplus: u32,
-    pub(super) operations: Vec<Operation>,
-}
-
-/// See [`crate::Operation`]; `cost` is at least 1.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Operation {
-    /// Debits `cost` so many times, or as often as it fits.
-    Check { cost: u32, times: u32 },
-    /// Says how often `cost` fits, up to so many times.
-    Peek { cost: u32, times: u32 },
-    /// Debits `cost` whether or not it fits.
-    Charge { cost: u32 },
-    /// Takes back `cost`, debited at that microsecond.
-    Refund { cost: u32, debited_at: u64 },
-    /// Forgets what is owed.
-    Reset,
-}
-
-/// What an ask comes to.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(super) struct Answer {
-    pub(super) results: Vec<Outcome>,
-    /// Units that are on lease now, under the sequence number of the ask.
-    pub(super) surplus: u32,
-}
-
-/// What one operation comes to.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(super) struct Outcome {
-    /// How often the cost fits.
-    pub(super) times: u32,
-    /// What is owed after it: parts of a rate, units of a calendar; one for each quota.
-    pub(super) owed: Vec<u64>,
 }
 
 /// How long to keep a record, in milliseconds.
@@ -351,11 +310,6 @@ fn times(fits: u64) -> u32 {
     u32::try_from(fits).unwrap_or(u32::MAX)
 }
 
-/// The microsecond at which a period ends.
-pub(super) fn period_end(period: CalendarPeriod, now: u64) -> u64 {
-    (period.end(now / SECOND + EPOCH) - EPOCH) * SECOND
-}
-
 /// What tells a period from others of its kind: the second it ends at, since the Unix epoch.
 fn turn(period: CalendarPeriod, now: u64) -> u64 {
     period.end(now / SECOND + EPOCH)
@@ -363,6 +317,3 @@ fn turn(period: CalendarPeriod, now: u64) -> u64 {
 
 /// So many leases of one key may be out; who comes later asks each time.
 const MAX_LEASES: usize = 64;
-/// 2020-01-01T00:00:00Z, in seconds since the Unix epoch.
-pub(super) const EPOCH: u64 = 1_577_836_800;
-const SECOND: u64 = 1_000_000;

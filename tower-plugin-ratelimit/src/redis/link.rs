@@ -26,7 +26,10 @@ pub(super) enum Connection {
 }
 
 impl Connection {
-    pub(super) async fn query<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T, RedisError> {
+    pub(super) async fn query<T: FromRedisValue>(
+        &mut self,
+        command: &Cmd,
+    ) -> Result<T, RedisError> {
         let value = match self {
             Self::One(connection) => connection.req_packed_command(command).await,
             #[cfg(feature = "redis-cluster")]
@@ -109,7 +112,10 @@ impl Link {
             );
         if over && !self.is_cluster() {
             let mut current = self.current.lock();
-            if current.as_ref().is_some_and(|current| current.number == number) {
+            if current
+                .as_ref()
+                .is_some_and(|current| current.number == number)
+            {
                 *current = None;
             }
         }

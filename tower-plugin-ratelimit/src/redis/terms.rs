@@ -71,11 +71,29 @@ impl Terms {
 
     /// The largest cost that can ever be admitted.
     pub(super) fn largest_cost(&self) -> u32 {
-        let limit = |meter: &Meter| match meter {
-            Meter::Calendar { limit, .. } => *limit,
-            Meter::Rate(rate) => rate.burst - self.reserve.min(rate.burst - 1),
-        };
-        self.meters.iter().map(limit).min().unwrap_or(0)
+        let indices = 0..self.meters.len();
+        indices
+            .map(|index| self.largest_cost_of(index))
+            .min()
+            .unwrap_or(0)
+    }
+
+    /// The largest cost that one of the quotas can ever admit.
+    pub(super) fn largest_cost_of(&self, index: usize) -> u32 {
+        match self.meters.get(index) {
+            Some(Meter::Calendar { limit, .. }) => *limit,
+            Some(Meter::Rate(rate)) => rate.burst - self.reserve.min(rate.burst - 1),
+            None => u32::MAX,
+        }
+    }
+
+    /// What it is tried with whether Redis decides: one unit, forgotten after a second.
+    pub(super) fn probe() -> Self {
+        Self {
+            meters: vec![Meter::Rate(Rate::new(1, 1_000_000_000, 1))],
+            reserve: 0,
+            age: 0,
+        }
     }
 }
 
@@ -162,7 +180,7 @@ const fn gcd(mut a: u128, mut b: u128) -> u128 {
 /// What a capacity may be, so that no sum reaches 2^53.
 const LARGEST: u64 = 1 << 52;
 /// Longer leases would lock up more of a quota than they save calls.
-const MAX_AGE: u64 = 2_000_000;
+pub(super) const MAX_AGE: u64 = 2_000_000;
 /// A lease that dies sooner is dead when it arrives.
 const MIN_AGE: u64 = 5_000;
 

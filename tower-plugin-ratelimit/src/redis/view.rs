@@ -1,7 +1,7 @@
 //! Engine: what Redis said of a key, as decisions by the replica's clock.
 
 use super::{
-    ledger::{EPOCH, period_end},
+    ask::{EPOCH, period_end},
     terms::{Meter, Terms},
 };
 use crate::{Decision, Now, Policy, calendar::Calendar, decision::Outcome};
@@ -14,13 +14,14 @@ pub(super) struct View {
     pub(super) server: u64,
     /// When that was, by the replica's clock.
     heard_at: u64,
+    /// Which quota denied, if one did.
+    pub(super) denies: u8,
 }
 
 impl View {
     /// `owed` is the answer of the ledger at `server`; `now` the replica's time.
     pub(super) fn new(terms: &Terms, owed: &[u64], server: u64, now: u64) -> Self {
         let mut states = [0; Policy::MAX_QUOTAS];
-        let wall = wall(server);
         for ((state, meter), owed) in states.iter_mut().zip(&terms.meters).zip(owed) {
             *state = match meter {
                 Meter::Calendar { limit, period } => {
@@ -37,17 +38,31 @@ impl View {
                 }
             };
         }
-        let _ = wall;
         Self {
             states,
             server,
             heard_at: now,
+            denies: 0,
         }
     }
 
-    /// An admission, as the tightest quota sees it. `waits` is for how long in each of them.
-    pub(super) fn allowed(&self, policy: &Policy, now: u64, debited_at: u64) -> Decision {
-        self.decision(policy, now, wall(debited_at), |_| Outcome::Allow { wait: 0 })
+    /// An admission from a lease. It counts as made when the lease may have been taken, so that a
+    /// refund credits no more than is due.
+    pub(super) fn spent(&self, policy: &Policy, now: u64) -> Decision {
+        let wall = wall(self.server.saturating_sub(LONGEST_LEASE));
+        self.decision(policy, now, wall, |_| Outcome::Allow { wait: 0 })
+    }
+
+    /// A denial from what is known.
+    pub(super) fn denied(&self, policy: &Policy, now: u64, until: u64) -> Decision {
+        let retry_after = until.saturating_sub(now);
+        self.decision(policy, now, self.wall(now), |index| {
+            if index == usize::from(self.denies) {
+                Outcome::Deny { retry_after }
+            } else {
+                Outcome::Allow { wait: 0 }
+            }
+        })
     }
 
     /// A decision whose outcome differs by quota.
@@ -125,3 +140,6 @@ fn nanos(parts: u64, leak: u64) -> u64 {
 fn wall(server: u64) -> u64 {
     EPOCH * 1_000_000_000 + server * 1_000
 }
+
+/// Microseconds that no lease outlives.
+const LONGEST_LEASE: u64 = super::terms::MAX_AGE;

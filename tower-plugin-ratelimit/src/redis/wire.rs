@@ -4,7 +4,7 @@
 //! all that Lua knows; none here reaches 2^53.
 
 use super::{
-    ledger::{Answer, Ask, Operation, Outcome},
+    ask::{Answer, Ask, Operation, Outcome},
     terms::{Meter, Terms},
 };
 use crate::CalendarPeriod;
@@ -22,6 +22,9 @@ pub(super) struct Batch {
 }
 
 impl Batch {
+    /// How many versions of policies one batch may have.
+    pub(super) const MAX_POLICIES: usize = 64;
+
     /// `now` is microseconds since 2020 by the caller's own clock; 0 for the clock of the server.
     pub(super) fn new(now: u64, replica: u64) -> Self {
         let mut head = Vec::with_capacity(128);
@@ -35,11 +38,6 @@ impl Batch {
             versions: Vec::new(),
             shape: Vec::new(),
         }
-    }
-
-    /// Whether an ask under this version of a policy still finds room.
-    pub(super) fn has_room(&self, version: u64) -> bool {
-        self.versions.len() < MAX_POLICIES || self.versions.contains(&version)
     }
 
     /// Adds what is asked of the next key; of at most [`MAX_OPERATIONS`] operations.
@@ -136,8 +134,6 @@ impl Batch {
 
 /// How many operations one ask may have.
 pub(super) const MAX_OPERATIONS: usize = u8::MAX as usize;
-/// How many policies one batch may have.
-const MAX_POLICIES: usize = 64;
 const POLICIES_AT: usize = 16;
 
 const fn code(period: CalendarPeriod) -> u8 {
