@@ -147,18 +147,35 @@ async fn leases_let_a_replica_decide_by_itself() {
     let server = RedisServer::start().await;
     let [one, two] = [(); 2].map(|()| patient(&server).with_leases(10).build().unwrap());
     let policy = policy(&["10000/h"]);
-    let mut admitted = 0;
-    // 1,000 of 10,000 are kept for leases.
+    let mut admitted = 0_u64;
+    // 1,000 of 10,000 are kept for leases, and so many may be out on lease in the end.
     for _ in 0..4_500 {
-        admitted += u32::from(check(&one, &policy, "hot", 1).await.is_allowed());
-        admitted += u32::from(check(&two, &policy, "hot", 1).await.is_allowed());
+        admitted += u64::from(check(&one, &policy, "hot", 1).await.is_allowed());
+        admitted += u64::from(check(&two, &policy, "hot", 1).await.is_allowed());
     }
-    assert!(admitted >= 8_900, "{admitted}");
+    assert!(admitted >= 8_000, "{admitted}");
     let local = one.stats().admitted_locally + two.stats().admitted_locally;
-    assert!(local * 10 >= 9 * 9_000, "{local} decided without Redis");
+    assert!(local * 10 >= 9 * admitted, "{local} decided without Redis");
     for _ in 0..2_000 {
-        admitted += u32::from(check(&one, &policy, "hot", 1).await.is_allowed());
-        admitted += u32::from(check(&two, &policy, "hot", 1).await.is_allowed());
+        admitted += u64::from(check(&one, &policy, "hot", 1).await.is_allowed());
+        admitted += u64::from(check(&two, &policy, "hot", 1).await.is_allowed());
     }
     assert!(admitted <= 10_000 + 30, "{admitted}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_unix_socket_serves_as_well() {
+    let server = RedisServer::start_on_socket(&[]).await;
+    let limiter = patient(&server).build().unwrap();
+    limiter.connected().await.unwrap();
+    assert!(
+        check(&limiter, &policy(&["1/h"]), "k", 1)
+            .await
+            .is_allowed()
+    );
+    assert!(
+        !check(&limiter, &policy(&["1/h"]), "k", 1)
+            .await
+            .is_allowed()
+    );
 }

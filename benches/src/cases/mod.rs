@@ -4,10 +4,11 @@ use crate::runner::Case;
 
 mod layer;
 mod memory;
+mod redis;
 
 /// Every case.
 pub fn all() -> Vec<Case> {
-    [memory::cases(), layer::cases()]
+    [memory::cases(), layer::cases(), redis::cases()]
         .into_iter()
         .flatten()
         .collect()
@@ -29,7 +30,7 @@ mod tests {
         assert_eq!(ids.len(), count);
     }
 
-    const PROMISED: [&str; 14] = [
+    const PROMISED: [&str; 19] = [
         "mem-uniform-1m-1t",
         "mem-uniform-1m-2t",
         "mem-zipf-1m-1t",
@@ -44,5 +45,10 @@ mod tests {
         "layer-admit-axum-gcra",
         "layer-refuse",
         "layer-refuse-vs-admit",
+        "redis-exact-c256",
+        "redis-exact-c256-raw",
+        "redis-leased-c32",
+        "redis-leased-local-ns",
+        "redis-denied-flood",
     ];
 }
