@@ -40,7 +40,7 @@ impl RedisLimiterBuilder {
 
     pub(super) fn one(url: &str) -> Self {
         let client = Client::open(url).map(Server::One);
-        Self::new(client.map_err(|_| InvalidRedisConfig::url()), 2)
+        Self::new(client.map_err(|_| InvalidRedisConfig::url()), 3)
     }
 
     #[cfg(feature = "redis-cluster")]
@@ -64,7 +64,7 @@ impl RedisLimiterBuilder {
             redis::sentinel::SentinelServerType::Master,
         );
         let server = client.map(|client| Server::Sentinel(tokio::sync::Mutex::new(client)));
-        Self::new(server.map_err(|_| InvalidRedisConfig::url()), 2)
+        Self::new(server.map_err(|_| InvalidRedisConfig::url()), 3)
     }
 
     /// Leases up to `percent` of a policy's smallest burst to replicas, which then decide by
@@ -107,7 +107,7 @@ impl RedisLimiterBuilder {
         self
     }
 
-    /// How many batches may be under way at once, each for its share of the keys: 1 to 256, by default 2,
+    /// How many batches may be under way at once, each for its share of the keys: 1 to 256, by default 3,
     /// and 16 in a cluster.
     ///
     /// In a cluster a lane's keys lie on one node, so all replicas need the same number.
