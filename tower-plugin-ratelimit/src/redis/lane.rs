@@ -125,7 +125,7 @@ impl Lane {
                 versions.push(version);
             }
             keys += 1;
-            keys >= MAX_KEYS || versions.len() > Batch::MAX_POLICIES - 1
+            keys <= MAX_KEYS && versions.len() <= Batch::MAX_POLICIES
         });
         let mut flights = Vec::with_capacity(groups.len());
         let mut names = Vec::with_capacity(groups.len());

@@ -105,8 +105,8 @@ impl Queue {
         }
     }
 
-    /// The groups that came first, as many as `enough` takes.
-    pub(super) fn take(&self, mut enough: impl FnMut(&Group) -> bool) -> Vec<Group> {
+    /// The groups that came first, until one does not fit; the first always does.
+    pub(super) fn take(&self, mut fits: impl FnMut(&Group) -> bool) -> Vec<Group> {
         let mut waiting = self.waiting.lock();
         let mut taken = Vec::new();
         while let Some(key) = waiting.order.front() {
@@ -115,7 +115,7 @@ impl Queue {
                 waiting.order.pop_front();
                 continue;
             };
-            if !taken.is_empty() && enough(group) {
+            if !fits(group) && !taken.is_empty() {
                 break;
             }
             waiting.order.pop_front();

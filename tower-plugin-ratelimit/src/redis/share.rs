@@ -1,9 +1,8 @@
 //! What a replica may decide without Redis.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::RwLock;
-use std::sync::Arc;
 
 use super::terms::{Meter, Terms};
 use crate::{Policy, Quota};
@@ -36,8 +35,8 @@ pub enum OnUnavailable {
     },
 }
 
-/// Deny, of a security layer, is the answer that admits nobody it should not; but a limiter that takes
-/// a service down does more harm than one that counts by itself for a while.
+/// [`Local`](Self::Local) for two replicas: a limiter that takes a service down does more harm than one
+/// that counts by itself for a while. Say how many there are.
 impl Default for OnUnavailable {
     fn default() -> Self {
         Self::Local { replicas: 2 }
