@@ -27,6 +27,8 @@ mod wire;
 mod equality;
 #[cfg(test)]
 mod ledger;
+#[cfg(test)]
+mod simulation;
 
 pub use future::RedisFuture;
 pub use hash::SharedHasher;

@@ -1,0 +1,329 @@
+//! A replica: its clock, what it knows of each key, and what it has asked.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::{
+    super::{
+        known::{Known, Local},
+        ledger::{Answer, Ask, Operation, Outcome, period_end},
+        terms::{Meter, Terms},
+    },
+    MICRO,
+    mutation::Mutation,
+};
+
+/// A monotonic clock that agrees with nobody's.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    pub(super) offset: u64,
+    /// Millionths by which it runs fast.
+    pub(super) drift: i64,
+}
+
+impl Clock {
+    /// What it shows at a nanosecond of true time.
+    pub(super) fn at(self, now: u64) -> u64 {
+        let gained = now as i128 * i128::from(self.drift) / 1_000_000;
+        (i128::from(self.offset) + i128::from(now) + gained) as u64
+    }
+
+    /// The last nanosecond of true time at which it shows less than `local`.
+    pub(super) fn last_before(self, local: u64) -> u64 {
+        let elapsed = u128::from(local.saturating_sub(self.offset));
+        let per_million = (1_000_000 + i128::from(self.drift)) as u128;
+        let mut now = (elapsed * 1_000_000 / per_million) as u64 + 2;
+        while now > 0 && self.at(now) >= local {
+            now -= 1;
+        }
+        now
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Replica {
+    pub(super) clock: Clock,
+    id: u64,
+    sequence: u64,
+    keys: HashMap<usize, Line>,
+    mutation: Mutation,
+}
+
+/// What it knows of one key, and who waits.
+#[derive(Debug, Default)]
+struct Line {
+    known: Known,
+    /// The ask that is on its way.
+    flying: Option<u64>,
+    waiting: VecDeque<Waiter>,
+    /// By its own clock.
+    last_lease_dies: u64,
+    /// Mutations: leases it should not spend, with how much of them; what it last said was left.
+    dropped: Vec<(Known, u32)>,
+    reported: Vec<(u64, u32)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiter {
+    pub(super) cost: u32,
+    /// By the replica's clock.
+    pub(super) gives_up_at: u64,
+}
+
+/// An ask on its way.
+#[derive(Clone, Debug)]
+pub(super) struct Envelope {
+    pub(super) replica_id: u64,
+    pub(super) key: usize,
+    /// Tells it from every other one of its replica.
+    pub(super) number: u64,
+    pub(super) ask: Ask,
+    /// How much of the lease that is kept was spent since the last ask said so.
+    pub(super) spent: u32,
+    sent_at: u64,
+    waiters: Vec<Waiter>,
+}
+
+/// How many operations were admitted and how many denied, before anyone gave up.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct HandedOut {
+    pub(super) admitted: u32,
+    pub(super) denied: u32,
+}
+
+impl Replica {
+    pub(super) fn new(id: u64, clock: Clock, mutation: Mutation) -> Self {
+        Self {
+            clock,
+            id,
+            sequence: 0,
+            keys: HashMap::new(),
+            mutation,
+        }
+    }
+
+    /// The process dies, and another one takes its place.
+    pub(super) fn crash(&mut self, id: u64) {
+        *self = Self::new(id, self.clock, self.mutation);
+    }
+
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(super) fn decide(&mut self, key: usize, version: u64, now: u64, cost: u32) -> Local {
+        let now = self.clock.at(now);
+        let line = self.keys.entry(key).or_default();
+        let local = line.known.decide(version, now, cost);
+        if matches!(local, Local::Spend { .. }) {
+            return local;
+        }
+        for (dropped, units) in &mut line.dropped {
+            let spends =
+                *units >= cost && matches!(dropped.decide(version, now, cost), Local::Spend { .. });
+            if spends {
+                *units -= cost;
+                return Local::Spend { low: false };
+            }
+        }
+        local
+    }
+
+    /// Waits for the next ask. Gives up `patience` from now.
+    pub(super) fn wait(&mut self, key: usize, now: u64, cost: u32, patience: u64) {
+        let gives_up_at = self.clock.at(now).saturating_add(patience);
+        let line = self.keys.entry(key).or_default();
+        line.waiting.push_back(Waiter { cost, gives_up_at });
+    }
+
+    pub(super) fn is_asking(&self, key: usize) -> bool {
+        self.keys
+            .get(&key)
+            .is_some_and(|line| line.flying.is_some())
+    }
+
+    pub(super) fn has_waiting(&self, key: usize) -> bool {
+        self.keys
+            .get(&key)
+            .is_some_and(|line| !line.waiting.is_empty())
+    }
+
+    /// An ask goes off: with everybody who still waits, and `more` that nobody waits for.
+    pub(super) fn send(
+        &mut self,
+        key: usize,
+        terms: &Terms,
+        version: u64,
+        now: u64,
+        more: Option<Operation>,
+    ) -> Envelope {
+        let now = self.clock.at(now);
+        self.sequence += 1;
+        let line = self.keys.entry(key).or_default();
+        line.flying = Some(self.sequence);
+        let waiters: Vec<Waiter> = line
+            .waiting
+            .drain(..)
+            .filter(|waiter| now < waiter.gives_up_at)
+            .collect();
+        let before = line.known;
+        let (keep, surplus) = line.known.ask(version, terms, self.sequence, now);
+        let spent = line.report(keep);
+        if self.mutation == Mutation::SpendsTheDropped {
+            let held = held(before, version, now);
+            line.dropped.retain(|(_, units)| *units > 0);
+            line.dropped.push((before, held.saturating_sub(keep.1)));
+        }
+        let mut ask = Ask {
+            sequence: if terms.reserve == 0 { 0 } else { self.sequence },
+            keep,
+            surplus,
+            operations: merged(&waiters),
+        };
+        ask.operations.extend(more);
+        self.mutation.rewrite(&mut ask);
+        Envelope {
+            replica_id: self.id,
+            key,
+            number: self.sequence,
+            ask,
+            spent,
+            sent_at: now,
+            waiters,
+        }
+    }
+
+    /// An answer is there. `made_at` is when the server gave it, in microseconds.
+    pub(super) fn answered(
+        &mut self,
+        envelope: &Envelope,
+        terms: &Terms,
+        answer: &Answer,
+        made_at: u64,
+        now: u64,
+    ) -> HandedOut {
+        let mut handed = HandedOut::default();
+        if envelope.replica_id != self.id {
+            return handed;
+        }
+        let now = self.clock.at(now);
+        let line = self.keys.entry(envelope.key).or_default();
+        if line.flying == Some(envelope.number) {
+            line.flying = None;
+        }
+        let sent_at = self.mutation.ages_from(envelope.sent_at, now);
+        if terms.reserve > 0 {
+            let number = envelope.number;
+            line.known.leased(terms, number, answer.surplus, sent_at);
+            if answer.surplus > 0 {
+                let age = terms.age * MICRO;
+                line.last_lease_dies = sent_at + age - age / 100;
+                line.reported.push((number, answer.surplus));
+            }
+        }
+        for (operation, outcome) in envelope.ask.operations.iter().zip(&answer.results) {
+            let Operation::Check { cost, times } = *operation else {
+                continue;
+            };
+            if outcome.times > 0 {
+                line.known.admitted();
+            }
+            if outcome.times < times {
+                let retry_after = retry_after(terms, cost, outcome, made_at);
+                line.known.denied(cost, retry_after, envelope.sent_at);
+            }
+            let of_this_cost = envelope.waiters.iter().filter(|waiter| waiter.cost == cost);
+            for (place, waiter) in (0..times).zip(of_this_cost) {
+                match (now < waiter.gives_up_at, place < outcome.times) {
+                    (false, _) => {}
+                    (true, true) => handed.admitted += 1,
+                    (true, false) => handed.denied += 1,
+                }
+            }
+        }
+        handed
+    }
+
+    /// Nobody waits for this answer any more.
+    pub(super) fn gave_up(&mut self, envelope: &Envelope) {
+        if envelope.replica_id != self.id {
+            return;
+        }
+        let line = self.keys.entry(envelope.key).or_default();
+        if line.flying == Some(envelope.number) {
+            line.flying = None;
+            line.known.lost(envelope.number);
+        }
+    }
+
+    /// The last nanosecond of true time at which its newest lease of a key lives.
+    pub(super) fn last_of_lease(&self, key: usize) -> u64 {
+        let dies = self.keys.get(&key).map_or(0, |line| line.last_lease_dies);
+        self.clock.last_before(dies)
+    }
+
+    /// What is on lease here.
+    pub(super) fn held(&self, key: usize, version: u64, now: u64) -> u32 {
+        let known = self
+            .keys
+            .get(&key)
+            .map_or_else(Known::default, |line| line.known);
+        held(known, version, self.clock.at(now))
+    }
+}
+
+impl Line {
+    fn report(&mut self, (sequence, left): (u64, u32)) -> u32 {
+        self.reported.retain(|(known, _)| *known >= sequence);
+        let kept = self
+            .reported
+            .iter_mut()
+            .find(|(known, _)| *known == sequence);
+        kept.map_or(0, |(_, units)| {
+            std::mem::replace(units, left).saturating_sub(left)
+        })
+    }
+}
+
+fn held(mut known: Known, version: u64, now: u64) -> u32 {
+    let mut units = 0;
+    while let Local::Spend { .. } = known.decide(version, now, 1) {
+        units += 1;
+    }
+    units
+}
+
+/// Equal costs are one operation, in the order of who came first.
+fn merged(waiters: &[Waiter]) -> Vec<Operation> {
+    let mut operations: Vec<Operation> = Vec::new();
+    for waiter in waiters {
+        let same = operations.iter_mut().find_map(|operation| match operation {
+            Operation::Check { cost, times } if *cost == waiter.cost => Some(times),
+            _ => None,
+        });
+        match same {
+            Some(times) => *times += 1,
+            None => operations.push(Operation::Check {
+                cost: waiter.cost,
+                times: 1,
+            }),
+        }
+    }
+    operations
+}
+
+/// In how many nanoseconds a cost fits, if nobody else comes.
+fn retry_after(terms: &Terms, cost: u32, outcome: &Outcome, made_at: u64) -> u64 {
+    let wait = |(meter, owed): (&Meter, &u64)| match *meter {
+        Meter::Calendar { limit, period } if owed + u64::from(cost) > u64::from(limit) => {
+            period_end(period, made_at) - made_at
+        }
+        Meter::Calendar { .. } => 0,
+        Meter::Rate(rate) => {
+            let limit = rate.unit * u64::from(rate.burst - terms.reserve.min(rate.burst));
+            let over = (owed + rate.unit * u64::from(cost)).saturating_sub(limit);
+            over.div_ceil(rate.leak)
+        }
+    };
+    let waits = terms.meters.iter().zip(&outcome.owed).map(wait);
+    waits.max().unwrap_or(0) * MICRO
+}

@@ -1,0 +1,104 @@
+//! The server: records, when they end, and what was admitted.
+
+use super::{
+    super::{
+        ledger::{Answer, Keep, Operation, Record},
+        terms::Terms,
+    },
+    mutation::{Mutation, owed_for},
+    oracle::Oracle,
+    replica::Envelope,
+};
+
+#[derive(Debug)]
+pub(super) struct Server {
+    keys: Vec<Key>,
+    mutation: Mutation,
+    asks: u64,
+}
+
+#[derive(Debug)]
+struct Key {
+    /// What this server decides by; not the policy's where a mutation says so.
+    terms: Terms,
+    oracle: Oracle,
+    record: Option<Record>,
+    /// The microsecond at which the record is gone.
+    ends_at: u64,
+}
+
+impl Server {
+    pub(super) fn new(terms: &[Terms], mutation: Mutation) -> Self {
+        let key = |terms: &Terms| Key {
+            terms: mutation.terms(terms),
+            oracle: Oracle::new(terms),
+            record: None,
+            ends_at: u64::MAX,
+        };
+        Self {
+            keys: terms.iter().map(key).collect(),
+            mutation,
+            asks: 0,
+        }
+    }
+
+    /// Does what an ask says, at a microsecond.
+    pub(super) fn execute(&mut self, envelope: &Envelope, now: u64) -> Answer {
+        self.asks += 1;
+        let key = &mut self.keys[envelope.key];
+        if now >= key.ends_at {
+            key.record = None;
+        }
+        let (answer, keep) =
+            self.mutation
+                .apply(&mut key.record, &key.terms, envelope, now, self.asks);
+        match keep {
+            Keep::AsItIs => {}
+            Keep::Forget => key.ends_at = u64::MAX,
+            Keep::For(millis) => key.ends_at = now + millis * 1_000,
+        }
+        for (operation, outcome) in envelope.ask.operations.iter().zip(&answer.results) {
+            if let Operation::Check { cost, .. } = *operation {
+                let units = u64::from(cost) * u64::from(outcome.times);
+                key.oracle.admit(now, units);
+            }
+        }
+        answer
+    }
+
+    /// A replica has spent what it had on lease.
+    pub(super) fn spent(&mut self, key: usize, now: u64, units: u32) {
+        self.keys[key].oracle.admit(now, units.into());
+    }
+
+    pub(super) fn asks(&self) -> u64 {
+        self.asks
+    }
+
+    pub(super) fn admitted(&self) -> u64 {
+        self.keys.iter().map(|key| key.oracle.admitted).sum()
+    }
+
+    pub(super) fn excess(&self) -> f64 {
+        self.keys
+            .iter()
+            .map(|key| key.oracle.excess())
+            .fold(0.0, f64::max)
+    }
+
+    /// When nothing is owed for this key any more; now, if that is so.
+    pub(super) fn drained_at(&self, key: usize, now: u64) -> u64 {
+        let record = self.keys[key].record.as_ref();
+        now + record.map_or(0, |record| owed_for(record, now))
+    }
+
+    /// When the record of this key ends; now, if there is none.
+    pub(super) fn ends_at(&self, key: usize, now: u64) -> u64 {
+        let key = &self.keys[key];
+        if key.record.is_some() && key.ends_at < u64::MAX {
+            key.ends_at.max(now)
+        } else {
+            now
+        }
+    }
+}
