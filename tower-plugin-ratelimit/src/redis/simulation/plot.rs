@@ -5,7 +5,7 @@
 
 use super::{
     super::terms::{Meter, Terms},
-    SECOND,
+    MICRO, SECOND,
     dice::Dice,
     program::{ages, clock, policy},
     stage::{Act, Fate, Moment, Play},
@@ -13,7 +13,15 @@ use super::{
 
 /// Writes a play.
 pub(super) fn write(dice: &mut Dice) -> Play {
-    let terms = leased(dice);
+    let theme = dice.below(12);
+    let terms = leased(
+        dice,
+        if theme == COLD {
+            SECOND * 3 / 2 / MICRO
+        } else {
+            0
+        },
+    );
     let replicas = match dice.below(20) {
         // More than may hold a lease at the same time.
         0 => 70,
@@ -26,9 +34,8 @@ pub(super) fn write(dice: &mut Dice) -> Play {
         acts: Vec::new(),
         dice,
     };
-    writer.opening();
-    let theme = writer.dice.below(12);
-    for _ in 0..writer.dice.between(1, 4) {
+    writer.opening(theme);
+    for _ in 0..writer.dice.magnitude(1, 4) {
         let by_the_way = writer.dice.percent(20);
         let theme = if by_the_way {
             writer.dice.below(12)
@@ -47,11 +54,11 @@ pub(super) fn write(dice: &mut Dice) -> Play {
     }
 }
 
-/// A policy that is leased.
-fn leased(dice: &mut Dice) -> Terms {
+/// A policy that is leased, for so many microseconds at least.
+fn leased(dice: &mut Dice, age: u64) -> Terms {
     loop {
         let terms = policy(dice, 0);
-        if terms.reserve > 0 {
+        if terms.reserve > 0 && terms.age >= age {
             return terms;
         }
     }
@@ -72,7 +79,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn opening(&mut self) {
+    fn opening(&mut self, theme: u64) {
         match self.dice.below(3) {
             0 => {}
             1 => self.acts.push(Act::Wait {
@@ -85,7 +92,10 @@ impl Writer<'_> {
                 self.wait(Moment::Drained);
             }
         }
-        self.lease_all(40);
+        // These have to find something that is not on lease yet.
+        if theme != COLD && !LATE.contains(&theme) {
+            self.lease_all(40);
+        }
     }
 
     fn middle(&mut self, theme: u64) {
@@ -102,8 +112,8 @@ impl Writer<'_> {
                 self.lease_all(20);
             }
             6 => self.spend_some(),
-            7 => self.cold_asks(),
-            8 | 9 => self.late_answers(),
+            COLD => self.cold_asks(),
+            _ if LATE.contains(&theme) => self.late_answers(),
             10 => {
                 for _ in 0..self.dice.between(1, 4) {
                     self.again();
@@ -134,7 +144,7 @@ impl Writer<'_> {
     fn lease(&mut self, replica: usize, fate: Fate) {
         let cost = self.hot;
         self.acts.push(Act::Heat { replica, cost });
-        let times = self.dice.pick(&[0, 0, 0, 1, 3]);
+        let times = self.dice.pick(&[0, 0, 0, 0, 0, 1, 3]);
         self.acts.push(Act::Ask {
             replica,
             times,
@@ -161,19 +171,21 @@ impl Writer<'_> {
         }
     }
 
-    /// Asks that want no lease, since nobody has come for a second, and come twice or late.
+    /// An ask that wants no lease, since hardly anybody has come for a second, and comes twice.
     fn cold_asks(&mut self) {
         let replica = self.replica();
-        let quarter = Moment::In(SECOND / 4 + self.dice.below(SECOND / 20));
-        if self.dice.percent(70) {
-            self.wait(quarter);
-        }
-        let most = u64::from(self.terms.reserve);
+        self.lease(replica, Fate::Answered);
+        let most = u64::from(self.terms.reserve / 2).max(1);
         let units = self.dice.magnitude(1, most) as u32;
         self.acts.push(Act::Spend { replica, units });
-        if self.dice.percent(70) {
-            self.wait(Moment::In(SECOND));
+        if self.dice.percent(50) {
+            self.lease_all(0);
         }
+        // What is remembered of who came is looked at four times a second, and gone after one.
+        self.wait(Moment::In(SECOND / 4));
+        self.acts.push(Act::Spend { replica, units: 1 });
+        let long = self.dice.between(SECOND, SECOND + SECOND / 10);
+        self.wait(Moment::In(long));
         let fate = self.dice.pick(&[Fate::Answered, Fate::Done, Fate::Sent]);
         self.acts.push(Act::Ask {
             replica,
@@ -183,21 +195,20 @@ impl Writer<'_> {
         for _ in 0..self.dice.between(1, 3) {
             self.acts.push(Act::Execute { ask: 0 });
         }
-        if self.dice.percent(50) {
-            self.lease_all(0);
-        }
+        self.lease_all(0);
     }
 
     /// Answers that take as long as a lease lives, or nearly.
     fn late_answers(&mut self) {
         let replicas = self.dice.between(1, self.replicas as u64) as usize;
-        let fate = self.dice.pick(&[Fate::Done, Fate::Sent]);
+        let fate = self.dice.pick(&[Fate::Done, Fate::Done, Fate::Sent]);
         for replica in 0..replicas {
             self.lease(replica, fate);
         }
-        let moment = self.moment();
-        self.wait(moment);
-        if self.dice.percent(30) {
+        let [age, ..] = ages(self.terms);
+        let long = age / 100 * self.dice.between(40, 130);
+        self.wait(Moment::In(long));
+        if self.dice.percent(20) {
             self.lease_all(0);
         }
         let back = self.dice.pick(&[0, 0, replicas]);
@@ -207,17 +218,21 @@ impl Writer<'_> {
             }
             self.acts.push(Act::Answer { ask });
         }
+        if self.dice.percent(70) {
+            self.wait(Moment::In(age.saturating_sub(long)));
+            self.lease_all(0);
+        }
     }
 
     fn finale(&mut self) {
-        if self.dice.percent(50) {
+        if self.dice.percent(20) {
             self.lease_all(0);
         }
         for _ in 0..self.dice.between(1, 2) {
             let moment = match self.dice.below(4) {
                 0 => Moment::Drained,
                 1 => self.moment(),
-                _ => Moment::LastOfAll,
+                _ => self.last_of_all(),
             };
             self.wait(moment);
             let spend_first = self.dice.percent(50);
@@ -264,16 +279,27 @@ impl Writer<'_> {
             5 => Moment::Drained,
             6 => Moment::Ended,
             7 => Moment::LastOf(self.replica()),
-            _ => Moment::LastOfAll,
+            _ => self.last_of_all(),
         }
     }
 
     fn wait(&mut self, until: Moment) {
-        let shift = self.dice.pick(&[-1, 0, 0, 1]);
+        // A record lives for whole milliseconds.
+        let shift = self.dice.pick(&[-1, 0, 0, 1, 1_000]);
         self.acts.push(Act::Wait { until, shift });
+    }
+
+    fn last_of_all(&mut self) -> Moment {
+        let newest = self.dice.percent(50);
+        Moment::LastOfAll { newest }
     }
 
     fn replica(&mut self) -> usize {
         self.dice.index(self.replicas)
     }
 }
+
+/// The theme for which a lease has to live longer than a second.
+const COLD: u64 = 7;
+/// The themes in which answers are late.
+const LATE: [u64; 2] = [8, 9];

@@ -21,7 +21,7 @@ pub(super) fn random(dice: &mut Dice) -> Program {
     let replicas = dice.magnitude(1, 12) as usize;
     let age = ages(&terms[0])[0];
     let start = START + dice.below(60 * SECOND);
-    let length = age * dice.between(3, 30);
+    let length = age * dice.between(6, 40);
     let network = network(dice, age);
     // Leases are out where there is something to do, and a full bucket where it is not too much.
     let mut streams = vec![calm(dice, &terms, replicas)];
@@ -67,7 +67,7 @@ pub(super) fn crowded(dice: &mut Dice, replicas: usize) -> Program {
 
 /// One to three quotas, some of them exact.
 pub(super) fn policy(dice: &mut Dice, calendars: u64) -> Terms {
-    let quotas = dice.pick(&[1, 1, 1, 1, 2, 3]);
+    let quotas = dice.pick(&[1, 1, 1, 1, 1, 1, 2, 3]);
     let mut texts = Vec::new();
     for _ in 0..quotas {
         texts.push(if dice.percent(calendars) {
@@ -75,8 +75,8 @@ pub(super) fn policy(dice: &mut Dice, calendars: u64) -> Terms {
             let period = dice.pick(&["minute", "minute", "hour", "day"]);
             format!("{limit}/utc-{period}")
         } else {
-            let burst = dice.magnitude(4, 400);
-            let drain = dice.magnitude(25_000_000, 12 * SECOND);
+            let burst = dice.magnitude(6, 600);
+            let drain = dice.magnitude(25_000_000, 16 * SECOND);
             let count = dice.magnitude(1, burst * 2);
             let period = (drain * count / burst).max(1_000_000);
             format!("{count}/{period}ns:{burst}")
@@ -84,7 +84,7 @@ pub(super) fn policy(dice: &mut Dice, calendars: u64) -> Terms {
     }
     let quotas = texts.iter().map(|text| text.parse().unwrap());
     let any = dice.below(51) as u8;
-    let headroom = dice.pick(&[0, 5, 5, 10, 15, 25, 50, any]);
+    let headroom = dice.pick(&[0, 5, 10, 10, 15, 25, 50, any]);
     Terms::exact(&Policy::new("p", quotas).unwrap()).leased(headroom)
 }
 
@@ -133,12 +133,12 @@ fn network(dice: &mut Dice, age: u64) -> Network {
 fn calm(dice: &mut Dice, terms: &[Terms], replicas: usize) -> Stream {
     let key = dice.index(terms.len());
     Stream {
-        gaps: Gaps::Poisson(unit(&terms[key]) * dice.between(11, 60) / 10),
+        gaps: Gaps::Poisson(unit(&terms[key]) * dice.between(10, 40) / 10),
         together: 1,
         keys: Which::This(key),
         replicas: Which::AnyOf(replicas.min(4)),
         costs: vec![1],
-        left: 400,
+        left: 600,
     }
 }
 
@@ -150,7 +150,7 @@ fn stream(dice: &mut Dice, terms: &[Terms], replicas: usize) -> Stream {
     let burst = terms[key].largest_cost().max(1);
     let edge = |around: u64| [around - MICRO, around, around + MICRO];
     let idle = [edge(age), edge(twice), edge(drain)].concat();
-    let (gaps, together, left) = match dice.below(5) {
+    let (gaps, together, left) = match dice.below(7) {
         0 => (Gaps::Steady(dice.magnitude(1, unit * 4)), 1, 100),
         1 => (Gaps::Poisson(dice.magnitude(1, unit * 4)), 2, 100),
         2 => (Gaps::OneOf(idle), burst * 2, 8),
@@ -159,6 +159,8 @@ fn stream(dice: &mut Dice, terms: &[Terms], replicas: usize) -> Stream {
             let gaps = [&idle[..3], &[0, unit, within]].concat();
             (Gaps::OneOf(gaps), burst / 4 + 1, 20)
         }
+        4 => (Gaps::Poisson(age * 2), burst * 3, 6),
+        5 => (Gaps::Poisson(age), burst, 12),
         // Hammers.
         _ => (Gaps::Steady(dice.magnitude(1, unit / 2 + 1)), 3, 200),
     };
@@ -166,7 +168,7 @@ fn stream(dice: &mut Dice, terms: &[Terms], replicas: usize) -> Stream {
     let any_replica = dice.percent(50);
     Stream {
         gaps,
-        together: together.min(400),
+        together: together.min(1_500),
         keys: if any_key {
             Which::AnyOf(terms.len())
         } else {
@@ -177,7 +179,9 @@ fn stream(dice: &mut Dice, terms: &[Terms], replicas: usize) -> Stream {
         } else {
             Which::This(dice.index(replicas))
         },
-        costs: dice.pick(&[&[1][..], &[1, 1, 2], &[1, 2, 3, 7]]).to_vec(),
+        costs: dice
+            .pick(&[&[1][..], &[1], &[1, 1, 2], &[1, 2, 3, 7]])
+            .to_vec(),
         left: dice.magnitude(1, left) as u32,
     }
 }

@@ -55,8 +55,8 @@ struct Line {
     /// The ask that is on its way.
     flying: Option<u64>,
     waiting: VecDeque<Waiter>,
-    /// By its own clock.
-    last_lease_dies: u64,
+    /// When its leases die, by its own clock.
+    deaths: Vec<u64>,
     /// Mutations: leases it should not spend, with how much of them; what it last said was left.
     dropped: Vec<(Known, u32)>,
     reported: Vec<(u64, u32)>,
@@ -104,10 +104,6 @@ impl Replica {
     /// The process dies, and another one takes its place.
     pub(super) fn crash(&mut self, id: u64) {
         *self = Self::new(id, self.clock, self.mutation);
-    }
-
-    pub(super) fn id(&self) -> u64 {
-        self.id
     }
 
     pub(super) fn decide(&mut self, key: usize, version: u64, now: u64, cost: u32) -> Local {
@@ -216,7 +212,9 @@ impl Replica {
             line.known.leased(terms, number, answer.surplus, sent_at);
             if answer.surplus > 0 {
                 let age = terms.age * MICRO;
-                line.last_lease_dies = sent_at + age - age / 100;
+                let dies = sent_at + age - age / 100;
+                line.deaths.retain(|death| *death > now);
+                line.deaths.push(dies);
                 line.reported.push((number, answer.surplus));
             }
         }
@@ -255,19 +253,13 @@ impl Replica {
         }
     }
 
-    /// The last nanosecond of true time at which its newest lease of a key lives.
-    pub(super) fn last_of_lease(&self, key: usize) -> u64 {
-        let dies = self.keys.get(&key).map_or(0, |line| line.last_lease_dies);
-        self.clock.last_before(dies)
-    }
-
-    /// What is on lease here.
-    pub(super) fn held(&self, key: usize, version: u64, now: u64) -> u32 {
-        let known = self
-            .keys
-            .get(&key)
-            .map_or_else(Known::default, |line| line.known);
-        held(known, version, self.clock.at(now))
+    /// The last nanosecond of true time at which the oldest or the newest of its leases lives.
+    pub(super) fn last_of_lease(&self, key: usize, newest: bool, now: u64) -> Option<u64> {
+        let now = self.clock.at(now);
+        let deaths = self.keys.get(&key)?.deaths.iter().copied();
+        let mut live = deaths.filter(|death| *death > now);
+        let dies = if newest { live.max() } else { live.min() };
+        dies.map(|dies| self.clock.last_before(dies))
     }
 }
 

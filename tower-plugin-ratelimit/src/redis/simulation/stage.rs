@@ -10,7 +10,7 @@ use super::{
     },
     MICRO,
     mutation::Mutation,
-    program::{START, ages},
+    program::START,
     replica::{Clock, Envelope, Replica},
     server::Server,
 };
@@ -67,8 +67,8 @@ pub(super) enum Moment {
     Ended,
     /// The last nanosecond of a replica's newest lease.
     LastOf(usize),
-    /// The last nanosecond at which all that is on lease now is so.
-    LastOfAll,
+    /// The last nanosecond of the lease that dies first, of the newest of each replica or of all.
+    LastOfAll { newest: bool },
 }
 
 /// By how many units the worst window was exceeded.
@@ -85,6 +85,20 @@ pub(super) fn excess(play: &Play, mutation: Mutation) -> f64 {
     };
     for act in &play.acts {
         stage.act(*act);
+        if std::env::var("TR").is_ok() {
+            println!(
+                "{} {act:?} admitted {} asks {:?}",
+                (stage.now - START) / 1000,
+                stage.server.admitted(),
+                stage.asks.last().map(|a| (
+                    a.replica,
+                    a.envelope.ask.sequence,
+                    a.envelope.ask.keep,
+                    a.envelope.ask.surplus,
+                    a.answer.as_ref().map(|a| a.0.surplus)
+                ))
+            );
+        }
     }
     stage.server.excess()
 }
@@ -205,13 +219,14 @@ impl Stage<'_> {
             Moment::In(nanos) => self.now + nanos,
             Moment::Drained => self.server.drained_at(KEY, micros) * MICRO,
             Moment::Ended => self.server.ends_at(KEY, micros) * MICRO,
-            Moment::LastOf(replica) => self.replicas[replica].last_of_lease(KEY),
-            Moment::LastOfAll => {
-                let [age, ..] = ages(self.terms);
-                let live = |replica: &&Replica| replica.held(KEY, VERSION, self.now) > 0;
-                let last = |replica: &Replica| replica.last_of_lease(KEY);
-                let first = self.replicas.iter().filter(live).map(last).min();
-                first.unwrap_or(self.now + age)
+            Moment::LastOf(replica) => {
+                let last = self.replicas[replica].last_of_lease(KEY, true, self.now);
+                last.unwrap_or(self.now)
+            }
+            Moment::LastOfAll { newest } => {
+                let last = |replica: &Replica| replica.last_of_lease(KEY, newest, self.now);
+                let first = self.replicas.iter().filter_map(last).min();
+                first.unwrap_or(self.now)
             }
         };
         let until = until.saturating_add_signed(shift * MICRO as i64);
