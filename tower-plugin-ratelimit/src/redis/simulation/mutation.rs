@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        ledger::{self, Answer, Ask, Entry, Keep, Record},
+        ledger::{self, Answer, Ask, Keep, Record},
         terms::{Meter, Terms},
     },
     replica::Envelope,
@@ -28,13 +28,11 @@ pub(super) enum Mutation {
     SpendsTheDropped,
     /// An ask says how much was spent since the last one, and not how much is left.
     Subtraction,
-    /// The same, and every ask is taken for the newest.
-    SubtractionWithoutSequence,
 }
 
 impl Mutation {
     /// Those that break something.
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::AgeFromAnswer,
         Self::ForgottenLeases,
         Self::NoCap,
@@ -43,7 +41,6 @@ impl Mutation {
         Self::SettlesAndSpends,
         Self::SpendsTheDropped,
         Self::Subtraction,
-        Self::SubtractionWithoutSequence,
     ];
 
     /// What the server decides by.
@@ -76,7 +73,7 @@ impl Mutation {
     ) -> (Answer, Keep) {
         let replica = envelope.replica_id;
         let mut ask = envelope.ask.clone();
-        if self.subtracts() {
+        if self == Self::Subtraction {
             let (sequence, units) = &mut ask.keep;
             let entries = record.iter().flat_map(|record| &record.leases);
             let known = entries
@@ -86,7 +83,7 @@ impl Mutation {
             *units = known.unwrap_or(0).saturating_sub(envelope.spent);
         }
         let sequence = ask.sequence;
-        if self.takes_all_for_new() && sequence > 0 {
+        if self == Self::NoSequence && sequence > 0 {
             ask.sequence = NEWEST + times;
         }
         let (answer, keep) = ledger::apply(record, terms, replica, &ask, now);
@@ -121,14 +118,6 @@ impl Mutation {
         } else {
             sent_at
         }
-    }
-
-    fn subtracts(self) -> bool {
-        matches!(self, Self::Subtraction | Self::SubtractionWithoutSequence)
-    }
-
-    fn takes_all_for_new(self) -> bool {
-        matches!(self, Self::NoSequence | Self::SubtractionWithoutSequence)
     }
 }
 

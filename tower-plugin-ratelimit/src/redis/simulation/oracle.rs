@@ -13,8 +13,6 @@ use super::super::{
 pub(super) struct Oracle {
     watches: Vec<Watch>,
     last: u64,
-    /// Units that were admitted.
-    pub(super) admitted: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +48,6 @@ impl Oracle {
         Self {
             watches: terms.meters.iter().map(watch).collect(),
             last: 0,
-            admitted: 0,
         }
     }
 
@@ -59,7 +56,6 @@ impl Oracle {
         assert!(now >= self.last, "admissions come in the order of time");
         let elapsed = now - self.last;
         self.last = now;
-        self.admitted += units;
         for watch in &mut self.watches {
             match watch {
                 Watch::Bucket { rate, owed, most } => {

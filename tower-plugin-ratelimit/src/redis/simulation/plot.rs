@@ -35,13 +35,9 @@ pub(super) fn write(dice: &mut Dice) -> Play {
         dice,
     };
     writer.opening(theme);
-    for _ in 0..writer.dice.magnitude(1, 4) {
-        let by_the_way = writer.dice.percent(20);
-        let theme = if by_the_way {
-            writer.dice.below(12)
-        } else {
-            theme
-        };
+    writer.middle(theme);
+    while writer.dice.percent(25) {
+        let theme = writer.dice.below(12);
         writer.middle(theme);
     }
     writer.finale();
@@ -103,8 +99,10 @@ impl Writer<'_> {
             0 => self.lease_all(0),
             1 | 2 => self.lease_all(60),
             3 | 4 => {
-                self.wait(Moment::Drained);
-                self.lease_all(0);
+                for _ in 0..self.dice.between(1, 4) {
+                    self.wait(Moment::Drained);
+                    self.lease_all(0);
+                }
             }
             5 => {
                 let moment = self.moment();
@@ -175,10 +173,10 @@ impl Writer<'_> {
     fn cold_asks(&mut self) {
         let replica = self.replica();
         self.lease(replica, Fate::Answered);
-        let most = u64::from(self.terms.reserve / 2).max(1);
-        let units = self.dice.magnitude(1, most) as u32;
+        let most = u64::from(self.terms.reserve / 3).max(1);
+        let units = self.dice.between(1, most) as u32;
         self.acts.push(Act::Spend { replica, units });
-        if self.dice.percent(50) {
+        if self.dice.percent(75) {
             self.lease_all(0);
         }
         // What is remembered of who came is looked at four times a second, and gone after one.
@@ -229,7 +227,7 @@ impl Writer<'_> {
             self.lease_all(0);
         }
         for _ in 0..self.dice.between(1, 2) {
-            let moment = match self.dice.below(4) {
+            let moment = match self.dice.below(6) {
                 0 => Moment::Drained,
                 1 => self.moment(),
                 _ => self.last_of_all(),
@@ -284,13 +282,16 @@ impl Writer<'_> {
     }
 
     fn wait(&mut self, until: Moment) {
-        // A record lives for whole milliseconds.
-        let shift = self.dice.pick(&[-1, 0, 0, 1, 1_000]);
+        let shift = match until {
+            // A record lives for whole milliseconds.
+            Moment::Drained => self.dice.pick(&[-1, 0, 1, 1_000]),
+            _ => self.dice.pick(&[-1, 0, 0, 1]),
+        };
         self.acts.push(Act::Wait { until, shift });
     }
 
     fn last_of_all(&mut self) -> Moment {
-        let newest = self.dice.percent(50);
+        let newest = self.dice.percent(30);
         Moment::LastOfAll { newest }
     }
 

@@ -257,7 +257,7 @@ impl Replica {
     pub(super) fn last_of_lease(&self, key: usize, newest: bool, now: u64) -> Option<u64> {
         let now = self.clock.at(now);
         let deaths = self.keys.get(&key)?.deaths.iter().copied();
-        let mut live = deaths.filter(|death| *death > now);
+        let live = deaths.filter(|death| *death > now);
         let dies = if newest { live.max() } else { live.min() };
         dies.map(|dies| self.clock.last_before(dies))
     }

@@ -75,10 +75,6 @@ impl Server {
         self.asks
     }
 
-    pub(super) fn admitted(&self) -> u64 {
-        self.keys.iter().map(|key| key.oracle.admitted).sum()
-    }
-
     pub(super) fn excess(&self) -> f64 {
         self.keys
             .iter()

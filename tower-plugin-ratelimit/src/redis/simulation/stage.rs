@@ -85,20 +85,6 @@ pub(super) fn excess(play: &Play, mutation: Mutation) -> f64 {
     };
     for act in &play.acts {
         stage.act(*act);
-        if std::env::var("TR").is_ok() {
-            println!(
-                "{} {act:?} admitted {} asks {:?}",
-                (stage.now - START) / 1000,
-                stage.server.admitted(),
-                stage.asks.last().map(|a| (
-                    a.replica,
-                    a.envelope.ask.sequence,
-                    a.envelope.ask.keep,
-                    a.envelope.ask.surplus,
-                    a.answer.as_ref().map(|a| a.0.surplus)
-                ))
-            );
-        }
     }
     stage.server.excess()
 }

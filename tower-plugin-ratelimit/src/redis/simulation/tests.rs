@@ -48,30 +48,6 @@ fn ten_thousand_replicas_share_one_limit() {
     }
 }
 
-#[test]
-fn stats() {
-    let mut n = 0;
-    for seed in 0..400 {
-        let play = plot::write(&mut Dice::new(seed));
-        if play.terms.meters.len() > 1 || play.clocks.len() > 9 || play.terms.reserve < 8 {
-            continue;
-        }
-        let u = play.terms.reserve as f64;
-        let b = (play.terms.largest_cost() + play.terms.reserve) as f64;
-        if u / b > 0.13 {
-            continue;
-        }
-        n += 1;
-        println!("--- {seed} U {u} B {b} A {}", play.terms.age);
-        std::fs::write("/tmp/sim_trace", "1").unwrap();
-        let e = stage::excess(&play, Mutation::AgeFromAnswer);
-        println!("excess {e}");
-        if n > 12 {
-            break;
-        }
-    }
-}
-
 /// What each search finds of it, in so many runs.
 fn found(mutation: Mutation, runs: u64) -> [(u64, f64); 2] {
     let mut found = [(0, 0.0_f64); 2];

@@ -53,6 +53,8 @@ pub(super) struct Report {
     pub(super) requests: u64,
     /// Of which were decided without asking.
     pub(super) local: u64,
+    /// Of which were spent from leases.
+    pub(super) leased: u64,
     /// Of which were admitted, by leases or by answers in time.
     pub(super) admitted: u64,
     pub(super) asks: u64,
@@ -221,6 +223,7 @@ impl<'a> World<'a> {
             Local::Spend { low } => {
                 self.server.spent(key, now / MICRO, cost);
                 self.report.local += 1;
+                self.report.leased += 1;
                 self.report.admitted += 1;
                 if low {
                     self.gather(replica, key, now);
