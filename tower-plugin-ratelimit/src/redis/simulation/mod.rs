@@ -6,7 +6,7 @@
 //!
 //! * [`world`] runs whole programs of events. [`program`] makes them up at random.
 //! * [`stage`] plays plays, act by act, where the network does what the play says. [`plot`] writes
-//!   plays that aim at the rules which keep the bound.
+//!   plays that aim at the rules which keep the bound, out of [`gesture`]s.
 //! * [`mutation`] breaks these rules one by one, around the engines and not in them. A search that
 //!   does not notice is worth nothing.
 //!
@@ -16,7 +16,9 @@
 //! | `SIMULATION_SEED` | the seed to begin with; with one run, a failure is seen again |
 
 mod arrivals;
+mod clock;
 mod dice;
+mod gesture;
 mod mutation;
 mod network;
 mod oracle;

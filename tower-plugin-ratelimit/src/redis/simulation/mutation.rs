@@ -2,7 +2,8 @@
 
 use super::{
     super::{
-        ledger::{self, Answer, Ask, Keep, Record},
+        ask::{Answer, Ask},
+        ledger::{self, Keep, Record},
         terms::{Meter, Terms},
     },
     replica::Envelope,
@@ -31,18 +32,6 @@ pub(super) enum Mutation {
 }
 
 impl Mutation {
-    /// Those that break something.
-    pub(super) const ALL: [Self; 8] = [
-        Self::AgeFromAnswer,
-        Self::ForgottenLeases,
-        Self::NoCap,
-        Self::NoReserve,
-        Self::NoSequence,
-        Self::SettlesAndSpends,
-        Self::SpendsTheDropped,
-        Self::Subtraction,
-    ];
-
     /// What the server decides by.
     pub(super) fn terms(self, terms: &Terms) -> Terms {
         let mut terms = terms.clone();

@@ -1,7 +1,7 @@
 //! Whether any window saw more than it may.
 
 use super::super::{
-    ledger::period_end,
+    ask::period_end,
     terms::{Meter, Rate, Terms},
 };
 

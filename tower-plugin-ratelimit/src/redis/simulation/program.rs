@@ -1,15 +1,44 @@
-//! Programs at random.
+//! Programs: what happens in a world, made up at random.
 
 use super::{
     super::terms::{Meter, Terms},
     MICRO, SECOND,
     arrivals::{Gaps, Stream, Which},
+    clock::Clock,
     dice::Dice,
     network::Network,
-    replica::Clock,
-    world::{Program, Trouble},
 };
 use crate::Policy;
+
+/// What is run.
+#[derive(Clone, Debug)]
+pub(super) struct Program {
+    /// One policy for each key.
+    pub(super) terms: Vec<Terms>,
+    pub(super) clocks: Vec<Clock>,
+    pub(super) network: Network,
+    /// How long a request waits for an answer.
+    pub(super) patience: u64,
+    /// How long an ask waits for others before it goes off, at most.
+    pub(super) gathering: u64,
+    pub(super) streams: Vec<Stream>,
+    pub(super) troubles: Vec<(u64, Trouble)>,
+    pub(super) start: u64,
+    /// Nothing happens from here on.
+    pub(super) end: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Trouble {
+    /// A replica stands still, and goes on with what it knew.
+    Pause { replica: usize, until: u64 },
+    /// A replica is replaced.
+    Crash { replica: usize },
+    /// A replica takes up a new version of its policies, which happens to say the same.
+    Version { replica: usize },
+    /// The server stands still; then it does what has come meanwhile, unless it was lost.
+    ServerPause { until: u64, loses: bool },
+}
 
 /// When all programs begin, more or less: nanoseconds since 2020.
 pub(super) const START: u64 = 50_000_000 * SECOND;

@@ -4,40 +4,16 @@ use std::collections::{HashMap, VecDeque};
 
 use super::{
     super::{
+        ask::{Answer, Ask, Operation, Outcome},
         known::{Known, Local},
-        ledger::{Answer, Ask, Operation, Outcome, period_end},
-        terms::{Meter, Terms},
+        terms::Terms,
+        view,
     },
     MICRO,
+    clock::Clock,
     mutation::Mutation,
 };
-
-/// A monotonic clock that agrees with nobody's.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Clock {
-    pub(super) offset: u64,
-    /// Millionths by which it runs fast.
-    pub(super) drift: i64,
-}
-
-impl Clock {
-    /// What it shows at a nanosecond of true time.
-    pub(super) fn at(self, now: u64) -> u64 {
-        let gained = now as i128 * i128::from(self.drift) / 1_000_000;
-        (i128::from(self.offset) + i128::from(now) + gained) as u64
-    }
-
-    /// The last nanosecond of true time at which it shows less than `local`.
-    pub(super) fn last_before(self, local: u64) -> u64 {
-        let elapsed = u128::from(local.saturating_sub(self.offset));
-        let per_million = (1_000_000 + i128::from(self.drift)) as u128;
-        let mut now = (elapsed * 1_000_000 / per_million) as u64 + 2;
-        while now > 0 && self.at(now) >= local {
-            now -= 1;
-        }
-        now
-    }
-}
+use crate::decision;
 
 #[derive(Debug)]
 pub(super) struct Replica {
@@ -305,17 +281,11 @@ fn merged(waiters: &[Waiter]) -> Vec<Operation> {
 
 /// In how many nanoseconds a cost fits, if nobody else comes.
 fn retry_after(terms: &Terms, cost: u32, outcome: &Outcome, made_at: u64) -> u64 {
-    let wait = |(meter, owed): (&Meter, &u64)| match *meter {
-        Meter::Calendar { limit, period } if owed + u64::from(cost) > u64::from(limit) => {
-            period_end(period, made_at) - made_at
+    let waits = outcome.owed.iter().enumerate().map(|(index, owed)| {
+        match view::outcome(terms, index, *owed, made_at, Some(cost)) {
+            decision::Outcome::Deny { retry_after } => retry_after,
+            decision::Outcome::Allow { .. } | decision::Outcome::CostExceedsBurst => 0,
         }
-        Meter::Calendar { .. } => 0,
-        Meter::Rate(rate) => {
-            let limit = rate.unit * u64::from(rate.burst - terms.reserve.min(rate.burst));
-            let over = (owed + rate.unit * u64::from(cost)).saturating_sub(limit);
-            over.div_ceil(rate.leak)
-        }
-    };
-    let waits = terms.meters.iter().zip(&outcome.owed).map(wait);
-    waits.max().unwrap_or(0) * MICRO
+    });
+    waits.max().unwrap_or(0)
 }

@@ -2,7 +2,8 @@
 
 use super::{
     super::{
-        ledger::{Answer, Keep, Operation, Record},
+        ask::{Answer, Operation},
+        ledger::{Keep, Record},
         terms::Terms,
     },
     mutation::{Mutation, owed_for},

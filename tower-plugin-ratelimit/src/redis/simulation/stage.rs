@@ -4,14 +4,15 @@ use std::rc::Rc;
 
 use super::{
     super::{
+        ask::{Answer, Operation},
         known::Local,
-        ledger::{Answer, Operation},
         terms::Terms,
     },
     MICRO,
+    clock::Clock,
     mutation::Mutation,
     program::START,
-    replica::{Clock, Envelope, Replica},
+    replica::{Envelope, Replica},
     server::Server,
 };
 

@@ -6,45 +6,16 @@ use std::{
 };
 
 use super::{
-    super::{known::Local, ledger::Answer, terms::Terms},
+    super::{ask::Answer, known::Local},
     MICRO,
     arrivals::Stream,
+    clock::Clock,
     dice::Dice,
     mutation::Mutation,
-    network::Network,
-    replica::{Clock, Envelope, Replica},
+    program::{Program, Trouble},
+    replica::{Envelope, Replica},
     server::Server,
 };
-
-/// What is run.
-#[derive(Clone, Debug)]
-pub(super) struct Program {
-    /// One policy for each key.
-    pub(super) terms: Vec<Terms>,
-    pub(super) clocks: Vec<Clock>,
-    pub(super) network: Network,
-    /// How long a request waits for an answer.
-    pub(super) patience: u64,
-    /// How long an ask waits for others before it goes off, at most.
-    pub(super) gathering: u64,
-    pub(super) streams: Vec<Stream>,
-    pub(super) troubles: Vec<(u64, Trouble)>,
-    pub(super) start: u64,
-    /// Nothing happens from here on.
-    pub(super) end: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Trouble {
-    /// A replica stands still, and goes on with what it knew.
-    Pause { replica: usize, until: u64 },
-    /// A replica is replaced.
-    Crash { replica: usize },
-    /// A replica takes up a new version of its policies, which happens to say the same.
-    Version { replica: usize },
-    /// The server stands still; then it does what has come meanwhile, unless it was lost.
-    ServerPause { until: u64, loses: bool },
-}
 
 /// What came of it.
 #[derive(Clone, Copy, Debug, Default)]
