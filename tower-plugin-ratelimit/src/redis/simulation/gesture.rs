@@ -157,9 +157,40 @@ impl Writer<'_> {
             if spend_first {
                 self.spend_all();
             }
+            if self.dice.percent(20) {
+                self.take_back();
+            }
             self.dump();
             if !spend_first {
                 self.spend_all();
+            }
+            if self.dice.percent(20) {
+                self.take_back();
+                self.dump();
+            }
+        }
+    }
+
+    /// Requests come to nothing, and are not counted.
+    pub(super) fn take_back(&mut self) {
+        for _ in 0..self.dice.between(1, 6) {
+            if self.dice.percent(20) {
+                let moment = self.moment();
+                self.wait(moment);
+            }
+            let replica = self.replica();
+            let admission = self.dice.magnitude(1, 30) as usize - 1;
+            let fate = self
+                .dice
+                .pick(&[Fate::Answered, Fate::Answered, Fate::Sent]);
+            self.acts.push(Act::TakeBack {
+                replica,
+                admission,
+                fate,
+            });
+            let most = self.dice.below(3);
+            for _ in 0..most {
+                self.acts.push(Act::Execute { ask: 0 });
             }
         }
     }
@@ -174,7 +205,7 @@ impl Writer<'_> {
     }
 
     /// Asks for more than the whole burst.
-    fn dump(&mut self) {
+    pub(super) fn dump(&mut self) {
         let bursts = self.terms.meters.iter().map(|meter| match meter {
             Meter::Rate(rate) => rate.burst,
             Meter::Calendar { limit, .. } => *limit,

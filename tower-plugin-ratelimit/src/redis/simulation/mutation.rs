@@ -23,6 +23,8 @@ pub(super) enum Mutation {
     NoReserve,
     /// Every ask is taken for the newest.
     NoSequence,
+    /// An ask that takes an admission back is done twice.
+    RefundsTwice,
     /// A replica says that it has no lease any more, and goes on spending it.
     SettlesAndSpends,
     /// A replica goes on spending the one of two leases that its ask did not name.

@@ -29,11 +29,12 @@ enum Theme {
     Loose,
     Moment,
     Spend,
+    TakeBack,
 }
 
 impl Theme {
     /// As often as it should come.
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Again,
         Self::Again,
         Self::Cold,
@@ -46,6 +47,7 @@ impl Theme {
         Self::Loose,
         Self::Moment,
         Self::Spend,
+        Self::TakeBack,
     ];
 
     /// Microseconds that a lease has to live.
@@ -78,6 +80,10 @@ impl Theme {
                 writer.lease_all(20);
             }
             Self::Spend => writer.spend_some(),
+            Self::TakeBack => {
+                writer.dump();
+                writer.take_back();
+            }
         }
     }
 }

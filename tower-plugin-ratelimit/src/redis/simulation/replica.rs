@@ -53,6 +53,8 @@ pub(super) struct Envelope {
     /// Tells it from every other one of its replica.
     pub(super) number: u64,
     pub(super) ask: Ask,
+    /// Which admission it takes back, if it does.
+    pub(super) takes_back: Option<usize>,
     /// How much of the lease that is kept was spent since the last ask said so.
     pub(super) spent: u32,
     sent_at: u64,
@@ -158,6 +160,7 @@ impl Replica {
             key,
             number: self.sequence,
             ask,
+            takes_back: None,
             spent,
             sent_at: now,
             waiters,

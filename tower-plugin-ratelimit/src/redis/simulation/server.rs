@@ -22,17 +22,28 @@ pub(super) struct Server {
 struct Key {
     /// What this server decides by; not the policy's where a mutation says so.
     terms: Terms,
-    oracle: Oracle,
+    /// Of all quotas as they are meant.
+    policy: Terms,
+    admissions: Vec<Admission>,
     record: Option<Record>,
     /// The microsecond at which the record is gone.
     ends_at: u64,
+}
+
+/// Units that were admitted at a microsecond, and not taken back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Admission {
+    pub(super) at: u64,
+    pub(super) units: u32,
+    pub(super) leased: bool,
 }
 
 impl Server {
     pub(super) fn new(terms: &[Terms], mutation: Mutation) -> Self {
         let key = |terms: &Terms| Key {
             terms: mutation.terms(terms),
-            oracle: Oracle::new(terms),
+            policy: terms.clone(),
+            admissions: Vec::new(),
             record: None,
             ends_at: u64::MAX,
         };
@@ -60,27 +71,49 @@ impl Server {
         }
         for (operation, outcome) in envelope.ask.operations.iter().zip(&answer.results) {
             if let Operation::Check { cost, .. } = *operation {
-                let units = u64::from(cost) * u64::from(outcome.times);
-                key.oracle.admit(now, units);
+                let units = cost * outcome.times;
+                key.admissions.push(Admission {
+                    at: now,
+                    units,
+                    leased: false,
+                });
             }
+        }
+        if let Some(admission) = envelope.takes_back {
+            key.admissions[admission].units = 0;
         }
         answer
     }
 
     /// A replica has spent what it had on lease.
     pub(super) fn spent(&mut self, key: usize, now: u64, units: u32) {
-        self.keys[key].oracle.admit(now, units.into());
+        self.keys[key].admissions.push(Admission {
+            at: now,
+            units,
+            leased: true,
+        });
     }
 
     pub(super) fn asks(&self) -> u64 {
         self.asks
     }
 
+    /// The newest is 0.
+    pub(super) fn admission(&self, key: usize, back: usize) -> Option<(usize, Admission)> {
+        let admissions = &self.keys[key].admissions;
+        let place = admissions.len().checked_sub(1 + back)?;
+        Some((place, admissions[place]))
+    }
+
     pub(super) fn excess(&self) -> f64 {
-        self.keys
-            .iter()
-            .map(|key| key.oracle.excess())
-            .fold(0.0, f64::max)
+        let excess = |key: &Key| {
+            let mut oracle = Oracle::new(&key.policy);
+            for admission in &key.admissions {
+                oracle.admit(admission.at, admission.units.into());
+            }
+            oracle.excess()
+        };
+        self.keys.iter().map(excess).fold(0.0, f64::max)
     }
 
     /// When nothing is owed for this key any more; now, if that is so.

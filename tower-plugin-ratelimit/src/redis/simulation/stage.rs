@@ -1,6 +1,6 @@
 //! A play, act by act: no chance, and a network that does what the play says.
 
-use std::rc::Rc;
+use std::{collections::BTreeSet, rc::Rc};
 
 use super::{
     super::{
@@ -36,6 +36,12 @@ pub(super) enum Act {
     Ask {
         replica: usize,
         times: u32,
+        fate: Fate,
+    },
+    /// What was admitted is given back, counted back from the newest admission.
+    TakeBack {
+        replica: usize,
+        admission: usize,
         fate: Fate,
     },
     /// The server does what an ask says: late, or once more.
@@ -82,6 +88,8 @@ pub(super) fn excess(play: &Play, mutation: Mutation) -> f64 {
         server: Server::new(std::slice::from_ref(&play.terms), mutation),
         replicas: play.clocks.iter().enumerate().map(replica).collect(),
         asks: Vec::new(),
+        taken_back: BTreeSet::new(),
+        mutation,
         ids: play.clocks.len() as u64,
     };
     for act in &play.acts {
@@ -114,6 +122,8 @@ struct Stage<'a> {
     server: Server,
     replicas: Vec<Replica>,
     asks: Vec<Asked>,
+    taken_back: BTreeSet<usize>,
+    mutation: Mutation,
     ids: u64,
 }
 
@@ -146,12 +156,27 @@ impl Stage<'_> {
                 times,
                 fate,
             } => {
-                self.ask(replica, times);
-                if !matches!(fate, Fate::Sent) {
-                    self.execute(0);
-                }
-                if matches!(fate, Fate::Answered) {
-                    self.answer(0);
+                let check = (times > 0).then_some(Operation::Check { cost: 1, times });
+                self.ask(replica, check, None);
+                self.meets(fate);
+            }
+            Act::TakeBack {
+                replica,
+                admission,
+                fate,
+            } => {
+                let Some((place, admission)) = self.server.admission(KEY, admission) else {
+                    return;
+                };
+                if admission.units > 0 && self.taken_back.insert(place) {
+                    // Nobody knows when a lease was taken, but not before it could live until then.
+                    let age = if admission.leased { self.terms.age } else { 0 };
+                    let refund = Operation::Refund {
+                        cost: admission.units,
+                        debited_at: admission.at - age,
+                    };
+                    self.ask(replica, Some(refund), Some(place));
+                    self.meets(fate);
                 }
             }
             Act::Execute { ask } => self.execute(ask),
@@ -164,7 +189,16 @@ impl Stage<'_> {
         }
     }
 
-    fn ask(&mut self, replica: usize, times: u32) {
+    fn meets(&mut self, fate: Fate) {
+        if !matches!(fate, Fate::Sent) {
+            self.execute(0);
+        }
+        if matches!(fate, Fate::Answered) {
+            self.answer(0);
+        }
+    }
+
+    fn ask(&mut self, replica: usize, more: Option<Operation>, takes_back: Option<usize>) {
         let asked = self
             .asks
             .iter()
@@ -173,8 +207,9 @@ impl Stage<'_> {
         if let Some(asked) = asked {
             self.replicas[replica].gave_up(&asked.envelope);
         }
-        let check = (times > 0).then_some(Operation::Check { cost: 1, times });
-        let envelope = self.replicas[replica].send(KEY, self.terms, VERSION, self.now, check);
+        let sender = &mut self.replicas[replica];
+        let mut envelope = sender.send(KEY, self.terms, VERSION, self.now, more);
+        envelope.takes_back = takes_back;
         self.asks.push(Asked {
             replica,
             envelope: Rc::new(envelope),
@@ -185,6 +220,12 @@ impl Stage<'_> {
     fn execute(&mut self, ask: usize) {
         if let Some(place) = self.asks.len().checked_sub(1 + ask) {
             let asked = &mut self.asks[place];
+            if asked.envelope.takes_back.is_some()
+                && asked.answer.is_some()
+                && self.mutation != Mutation::RefundsTwice
+            {
+                return;
+            }
             let now = self.now / MICRO;
             asked.answer = Some((self.server.execute(&asked.envelope, now), now));
         }

@@ -83,6 +83,11 @@ fn a_missing_check_of_the_sequence_is_found() {
 }
 
 #[test]
+fn a_refund_that_is_done_twice_is_found() {
+    find(Mutation::RefundsTwice);
+}
+
+#[test]
 fn spending_after_settling_is_found() {
     find(Mutation::SettlesAndSpends);
 }
@@ -129,7 +134,7 @@ fn find(mutation: Mutation) {
     );
 }
 
-/// What each generator does, as runs that found something.
+/// The others take more intent than chance has.
 #[test]
 fn a_random_program_finds_a_missing_reserve_too() {
     let is_found = |seed: &u64| {
