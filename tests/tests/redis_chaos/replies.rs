@@ -181,3 +181,31 @@ async fn many_keys_on_a_long_way_do_not_wait_for_longer_than_their_deadline() {
     let stats = limiter.stats();
     assert_eq!(stats.late as usize, KEYS - decided, "{stats:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_connection_is_not_given_up_for_what_failed_on_the_old_one() {
+    let server = RedisServer::start().await;
+    let proxy = Proxy::start(server.port()).await;
+    let limiter = RedisLimiter::builder(proxy.url())
+        .with_lanes(2)
+        .with_deadline(Duration::from_millis(500))
+        .on_unavailable(OnUnavailable::Deny)
+        .build()
+        .unwrap();
+    limiter.connected().await.unwrap();
+    let steady = policy("steady", &[STEADY]);
+    proxy.set(losing(Replies::Drop));
+    let first = limiter.check_key(&steady, 0, Cost::ONE);
+    proxy.until(|counts| counts.bytes_lost > 0).await;
+    proxy.set(Faults::default());
+    sleep(MOMENT).await;
+    // Some of these go by the other lane, and are lost on the same connection, but later.
+    let others = (1..20).map(|key| limiter.check_key(&steady, key, Cost::ONE));
+    for other in others.collect::<Vec<_>>() {
+        assert!(other.await.is_err());
+    }
+    assert!(first.await.is_err());
+    sleep(3 * MOMENT).await;
+    assert_recovers(&limiter, Instant::now()).await;
+    assert_eq!(proxy.counts().connections, 2);
+}
