@@ -1,6 +1,7 @@
 //! Callers of some replicas, and what they saw.
 
 use std::{
+    collections::BTreeMap,
     hash::{BuildHasher, RandomState},
     time::Duration,
 };
@@ -12,7 +13,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 use tower_plugin_ratelimit::{
-    Cost, Operation, Policy,
+    Cost, Operation, Policy, Quota,
     redis::{OnUnavailable, RedisLimiter, RedisLimiterBuilder},
 };
 use tower_plugin_tests::windows::{Admission, excess};
@@ -64,6 +65,7 @@ pub(crate) enum Outcome {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call {
     pub(crate) replica: usize,
+    pub(crate) key: usize,
     pub(crate) before: Instant,
     pub(crate) after: Instant,
     pub(crate) outcome: Outcome,
@@ -85,14 +87,14 @@ impl Crowd {
         callers: usize,
         pause: Duration,
     ) -> Self {
-        Self::with_keys(replicas, policy, &["key"], callers, pause)
+        Self::with_keys(replicas, policy, 1, callers, pause)
     }
 
     /// The same, of several keys one after another.
     pub(crate) fn with_keys(
         replicas: &[RedisLimiter],
         policy: &Policy,
-        keys: &'static [&'static str],
+        keys: usize,
         callers: usize,
         pause: Duration,
     ) -> Self {
@@ -106,7 +108,7 @@ impl Crowd {
                 let stopped = stopped.clone();
                 tokio::spawn(async move {
                     let mut calls = Vec::new();
-                    let mut keys = keys.iter().cycle().skip(caller);
+                    let mut keys = (0..keys).cycle().skip(caller);
                     while !*stopped.borrow() {
                         let key = keys.next().unwrap();
                         let before = Instant::now();
@@ -119,6 +121,7 @@ impl Crowd {
                         };
                         calls.push(Call {
                             replica,
+                            key,
                             before,
                             after,
                             outcome,
@@ -176,28 +179,30 @@ impl Calls {
         );
     }
 
-    /// By how much a quota of the policy was exceeded in the worst window.
+    /// By how much a quota of the policy was exceeded for one of the keys in the worst window.
     pub(crate) fn excess(&self) -> f64 {
         let quotas = self.policy.quotas().iter();
         let excess = quotas.map(|quota| self.excess_of(quota));
         excess.fold(f64::NEG_INFINITY, f64::max)
     }
 
-    /// By how much a quota was.
-    pub(crate) fn excess_of(&self, quota: &tower_plugin_ratelimit::Quota) -> f64 {
+    /// By how much this quota was.
+    pub(crate) fn excess_of(&self, quota: &Quota) -> f64 {
         let nanos = |at: Instant| (at - self.origin).as_nanos() as u64;
-        let admitted = self
-            .calls
-            .iter()
-            .filter(|call| call.outcome == Outcome::Admitted);
-        let admissions: Vec<_> = admitted
-            .map(|call| Admission {
-                before: nanos(call.before),
-                after: nanos(call.after),
-                units: 1,
-            })
-            .collect();
-        excess(&admissions, quota)
+        let mut admissions: BTreeMap<usize, Vec<Admission>> = BTreeMap::new();
+        for call in &self.calls {
+            if call.outcome == Outcome::Admitted {
+                admissions.entry(call.key).or_default().push(Admission {
+                    before: nanos(call.before),
+                    after: nanos(call.after),
+                    units: 1,
+                });
+            }
+        }
+        let excess = admissions
+            .values()
+            .map(|admissions| excess(admissions, quota));
+        excess.fold(f64::NEG_INFINITY, f64::max)
     }
 
     /// No window holds more than the quotas allow.
