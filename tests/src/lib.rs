@@ -1,10 +1,11 @@
 //! What the tests of every layer share: a service that watches how it is called, and bodies that
-//! stream; Redis servers of their own, and a bad network in front of them.
+//! stream; Redis servers of their own, a bad network in front of them, and whether a quota was kept.
 
 #![warn(missing_docs)]
 
 pub mod proxy;
 pub mod redis;
+pub mod windows;
 
 use std::{
     collections::VecDeque,

@@ -3,9 +3,10 @@
 //! One batch is under way at a time, and what comes meanwhile makes the next one. So batches grow with
 //! the load and the distance, without a timer, and a key is in one of them only.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use redis::RedisError;
+use tokio::time::{Interval, MissedTickBehavior};
 use tower_plugin_core::Clock;
 
 use super::{
@@ -41,17 +42,24 @@ pub(super) struct Lane {
     core: Arc<Core>,
     queue: Arc<Queue>,
     breaker: Breaker,
+    /// When to look whose deadline has passed. They go on from one call to the next: however quick
+    /// each call is, who waits in the queue for many of them is not forgotten.
+    ticks: Interval,
     /// Of the last ask.
     sequence: u64,
 }
 
 impl Lane {
+    /// Only in a task of a runtime, for its timers.
     pub(super) fn new(number: usize, core: Arc<Core>, queue: Arc<Queue>) -> Self {
+        let mut ticks = tokio::time::interval(core.deadline / TICKS);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             number,
             core,
             queue,
             breaker: Breaker::default(),
+            ticks,
             sequence: 0,
         }
     }
@@ -175,8 +183,11 @@ impl Lane {
         let deadline = self.core.deadline.as_nanos() as u64;
         let mut missed = 0;
         loop {
-            let tick = tokio::time::timeout(self.core.deadline / TICKS, &mut future);
-            if let Ok(output) = tick.await {
+            let output_or_tick = poll_fn(|cx| match future.as_mut().poll(cx) {
+                Poll::Ready(output) => Poll::Ready(Some(output)),
+                Poll::Pending => self.ticks.poll_tick(cx).map(|_| None),
+            });
+            if let Some(output) = output_or_tick.await {
                 return output;
             }
             let now = self.core.clock.monotonic_nanos();

@@ -96,8 +96,9 @@ impl RedisLimiter {
             .map(|_| Arc::new(Queue::new(room)))
             .collect();
         let lanes = queues.iter().enumerate().map(|(number, queue)| {
-            let lane = Lane::new(number, Arc::clone(&core), Arc::clone(queue));
-            runtime.spawn(lane.run()).abort_handle()
+            let (core, queue) = (Arc::clone(&core), Arc::clone(queue));
+            let lane = async move { Lane::new(number, core, queue).run().await };
+            runtime.spawn(lane).abort_handle()
         });
         Ok(Self {
             shared: Arc::new(Shared {

@@ -44,7 +44,8 @@ pub(super) struct Link {
     server: Server,
     patience: Duration,
     current: Mutex<Option<Numbered>>,
-    connecting: tokio::sync::Mutex<()>,
+    /// How many connections there were; held while one is made.
+    connecting: tokio::sync::Mutex<u64>,
 }
 
 /// A connection, and how many there were before it.
@@ -60,7 +61,7 @@ impl Link {
             server,
             patience,
             current: Mutex::new(None),
-            connecting: tokio::sync::Mutex::new(()),
+            connecting: tokio::sync::Mutex::new(0),
         }
     }
 
@@ -79,7 +80,7 @@ impl Link {
         if let Some(current) = self.current() {
             return Ok(current);
         }
-        let _turn = self.connecting.lock().await;
+        let mut made = self.connecting.lock().await;
         if let Some(current) = self.current() {
             return Ok(current);
         }
@@ -87,12 +88,12 @@ impl Link {
         let connection = connecting
             .await
             .unwrap_or_else(|_| Err((ErrorKind::Io, "no connection in time").into()))?;
-        let mut current = self.current.lock();
         let next = Numbered {
-            number: current.as_ref().map_or(0, |last| last.number) + 1,
+            number: *made,
             connection,
         };
-        Ok(current.insert(next).clone())
+        *made += 1;
+        Ok(self.current.lock().insert(next).clone())
     }
 
     fn current(&self) -> Option<Numbered> {
