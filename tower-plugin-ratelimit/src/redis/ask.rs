@@ -7,7 +7,7 @@ use crate::CalendarPeriod;
 /// What a replica asks of one key.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Ask {
-    /// Higher with each ask of a replica; 0 where nothing is leased.
+    /// Higher with each ask of a replica; 0 where nothing is leased or taken back.
     pub(super) sequence: u64,
     /// The lease that the replica still spends, and how much of it; sequence 0 for none.
     pub(super) keep: (u64, u32),
@@ -29,6 +29,16 @@ pub(super) enum Operation {
     Refund { cost: u32, debited_at: u64 },
     /// Forgets what is owed.
     Reset,
+}
+
+impl Ask {
+    /// Whether it takes anything back, which must not be done twice.
+    pub(super) fn undoes(&self) -> bool {
+        let undoes = |operation: &Operation| {
+            matches!(operation, Operation::Refund { .. } | Operation::Reset)
+        };
+        self.operations.iter().any(undoes)
+    }
 }
 
 /// What an ask comes to.

@@ -203,9 +203,10 @@ fn vectors_hold_in_the_ledger_and_in_redis() {
         let terms = Terms::exact(&policy(quotas)).leased(*headroom);
         let key = format!("vector:{number}");
         let mut record = None;
-        for (seconds, operation, times) in *steps {
+        for (sequence, (seconds, operation, times)) in (1..).zip(*steps) {
             let now = at(*seconds);
             let ask = Ask {
+                sequence,
                 operations: vec![*operation],
                 ..Ask::default()
             };

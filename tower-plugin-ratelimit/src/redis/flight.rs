@@ -19,7 +19,7 @@ pub(super) struct Flight {
     pub(super) key: u128,
     pub(super) policy: Policy,
     pub(super) terms: Arc<Terms>,
-    /// Of its ask; 0 where nothing is leased.
+    /// Of its ask; 0 where nothing is leased or taken back.
     pub(super) sequence: u64,
     pub(super) operations: Vec<Operation>,
     /// Who waits for each of the operations.
@@ -141,17 +141,21 @@ impl Flight {
                 None => {}
             }
         };
-        if self.sequence > 0 {
+        let version = self.policy.version();
+        if self.terms.reserve > 0 {
             table.enter(self.key, now, |entry| {
-                learn(entry);
-                let units = answer.surplus;
-                entry
-                    .known
-                    .leased(&self.terms, self.sequence, units, sent_at);
+                // Of other quotas than those that hold now, nothing is worth knowing.
+                if entry.known.is_of(version) {
+                    learn(entry);
+                    let units = answer.surplus;
+                    entry
+                        .known
+                        .leased(&self.terms, self.sequence, units, sent_at);
+                }
             });
         } else if denial.is_some() {
             table.enter(self.key, now, |entry| {
-                entry.known.update(self.policy.version());
+                entry.known.update(version);
                 learn(entry);
             });
         } else {

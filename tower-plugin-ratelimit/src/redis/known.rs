@@ -149,6 +149,11 @@ impl Known {
         self.denial.until
     }
 
+    /// Whether all of it is about this version of the policy.
+    pub(super) const fn is_of(&self, version: u64) -> bool {
+        self.version == version
+    }
+
     /// Forgets what belongs to another version of the policy.
     pub(super) fn update(&mut self, version: u64) {
         if self.version != version {

@@ -150,10 +150,12 @@ impl Lane {
                 operations: flight.operations.clone(),
                 ..Ask::default()
             };
-            if leases {
+            if leases || ask.undoes() {
                 self.sequence += 1;
                 flight.sequence = self.sequence;
                 ask.sequence = self.sequence;
+            }
+            if leases {
                 let version = flight.policy.version();
                 (ask.keep, ask.surplus) = self.core.table.enter(flight.key, now, |entry| {
                     entry.known.ask(version, &flight.terms, ask.sequence, now)

@@ -15,6 +15,10 @@
 //! 4. *Settle by overwriting.* An ask says which one lease its replica still spends, and how much of
 //!    it; the others of that replica are void. It says so under a sequence number, and what comes
 //!    twice or late settles nothing.
+//!
+//! What comes twice debits twice, which loses units. It must not credit twice: an ask that takes
+//! something back leaves a *fence*, a lease of no units under its sequence number, and is only obeyed
+//! if none of its replica's is newer.
 
 use super::{
     ask::{Answer, Ask, EPOCH, Operation, Outcome, SECOND, period_end},
@@ -40,7 +44,7 @@ pub(super) struct Debt {
     pub(super) parts: u64,
 }
 
-/// Units that a replica may spend without asking.
+/// Units that a replica may spend without asking; none of them in a fence.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Entry {
     pub(super) replica: u64,
@@ -79,14 +83,19 @@ pub(super) fn apply(
         meters.push(Owing::of(*meter, terms.reserve, debt, now));
     }
     let (mut leases, is_new, mut changed) = settle(&before.leases, replica, ask, now);
+    let is_fenced = is_new && ask.undoes() && fence(&mut leases, replica, ask, now);
+    changed |= is_fenced;
 
     let mut answer = Answer::default();
     for operation in &ask.operations {
-        let times = operate(&mut meters, *operation, now);
+        let times = match operation {
+            Operation::Refund { .. } | Operation::Reset if !is_fenced => 1,
+            operation => operate(&mut meters, *operation, now),
+        };
         changed |= match operation {
             Operation::Check { .. } => times > 0,
-            Operation::Peek { .. } => false,
-            Operation::Charge { .. } | Operation::Refund { .. } | Operation::Reset => true,
+            Operation::Charge { .. } => true,
+            Operation::Peek { .. } | Operation::Refund { .. } | Operation::Reset => false,
         };
         let owed = meters.iter().map(|meter| meter.owed).collect();
         answer.results.push(Outcome { times, owed });
@@ -145,10 +154,10 @@ fn settle(leases: &[Entry], replica: u64, ask: &Ask, now: u64) -> (Vec<Entry>, b
             .filter(live)
             .any(|lease| own(lease) && lease.sequence >= ask.sequence);
     let mut settled = false;
-    let mut left = Vec::with_capacity(leases.len() + 1);
+    let mut left = Vec::with_capacity(leases.len() + 2);
     for lease in leases.iter().filter(live) {
         let mut lease = *lease;
-        if is_new && own(&lease) {
+        if is_new && own(&lease) && lease.units > 0 {
             let (kept, units) = ask.keep;
             let units = if lease.sequence == kept {
                 units.min(lease.units)
@@ -156,13 +165,29 @@ fn settle(leases: &[Entry], replica: u64, ask: &Ask, now: u64) -> (Vec<Entry>, b
                 0
             };
             settled |= units != lease.units;
+            if units == 0 {
+                continue;
+            }
             lease.units = units;
         }
-        if lease.units > 0 {
-            left.push(lease);
-        }
+        left.push(lease);
     }
     (left, is_new, settled)
+}
+
+/// Puts a fence in place of the one its replica had, if there is room.
+fn fence(leases: &mut Vec<Entry>, replica: u64, ask: &Ask, now: u64) -> bool {
+    leases.retain(|lease| lease.replica != replica || lease.units > 0);
+    if leases.len() >= MAX_LEASES {
+        return false;
+    }
+    leases.push(Entry {
+        replica,
+        sequence: ask.sequence,
+        units: 0,
+        dead_at: now + FENCE,
+    });
+    true
 }
 
 /// How often it fits, or 1 where that is no question.
@@ -317,3 +342,5 @@ fn turn(period: CalendarPeriod, now: u64) -> u64 {
 
 /// So many leases of one key may be out; who comes later asks each time.
 const MAX_LEASES: usize = 64;
+/// In microseconds: longer than any driver goes on sending what was not answered.
+pub(super) const FENCE: u64 = 10_000_000;

@@ -7,7 +7,7 @@
 -- Times are microseconds since 2020, by the clock of this server unless the batch brings its own.
 
 local pack, unpacked, floor, min, max = struct.pack, struct.unpack, math.floor, math.min, math.max
-local EPOCH, DAY, MAX_LEASES = 1577836800, 86400, 64
+local EPOCH, DAY, MAX_LEASES, FENCE = 1577836800, 86400, 64, 10000000
 
 local batch = ARGV[1]
 local now, me, policies, at = unpacked('<dc8B', batch)
@@ -55,8 +55,8 @@ local answers = { pack('<d', now) }
 local owed, kept = {}, {}
 
 for i = 1, #KEYS do
-  local which, sequence, keep, left, surplus, operations
-  which, sequence, keep, left, surplus, operations, at = unpacked('<BddI4I4B', batch, at)
+  local which, sequence, keep, left, surplus, undoes, operations
+  which, sequence, keep, left, surplus, undoes, operations, at = unpacked('<BddI4I4BB', batch, at)
   local policy = terms[which]
   local quotas = policy.quotas
 
@@ -97,15 +97,21 @@ for i = 1, #KEYS do
       replica, units, entry, dead, from = unpacked('<c8I4dd', record, from)
       if dead > now then
         local text
+        local stays = true
         if new and replica == me then
-          local still = entry == keep and min(left, units) or 0
-          if still ~= units then
-            changed = true
-            units = still
-            text = pack('<c8I4dd', replica, units, entry, dead)
+          if units == 0 then
+            stays = undoes == 0
+          else
+            local still = entry == keep and min(left, units) or 0
+            if still ~= units then
+              changed = true
+              units = still
+              stays = units > 0
+              text = pack('<c8I4dd', replica, units, entry, dead)
+            end
           end
         end
-        if units > 0 then
+        if stays then
           leases = leases + 1
           out = out + units
           last = max(last, dead)
@@ -113,6 +119,15 @@ for i = 1, #KEYS do
         end
       end
     end
+  end
+
+  -- A fence, so that what takes back is not done twice.
+  local fenced = undoes == 1 and new and leases < MAX_LEASES
+  if fenced then
+    changed = true
+    leases = leases + 1
+    last = max(last, now + FENCE)
+    kept[leases] = pack('<c8I4dd', me, 0, sequence, now + FENCE)
   end
 
   for _ = 1, operations do
@@ -128,14 +143,16 @@ for i = 1, #KEYS do
         changed = true
         for q = 1, quotas do owed[q] = owed[q] + policy[q].unit * cost * times end
       end
-    else
+    elseif operation == 3 then
       changed = true
+      for q = 1, quotas do owed[q] = min(owed[q] + policy[q].unit * cost, policy[q].most) end
+    else
       local debited
       if operation == 4 then debited, at = unpacked('<d', batch, at) end
       for q = 1, quotas do
         local meter = policy[q]
-        if operation == 3 then
-          owed[q] = min(owed[q] + meter.unit * cost, meter.most)
+        if not fenced then
+          -- Done before, or nobody could tell.
         elseif operation == 5 then
           owed[q] = 0
         elseif not meter.turn then

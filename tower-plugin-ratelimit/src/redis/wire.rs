@@ -56,6 +56,7 @@ impl Batch {
         double(asks, keep);
         asks.extend(left.to_le_bytes());
         asks.extend(ask.surplus.to_le_bytes());
+        asks.push(ask.undoes().into());
         asks.push(operations);
         for operation in ask.operations.iter().take(MAX_OPERATIONS) {
             let (code, cost, times, debited_at) = match *operation {

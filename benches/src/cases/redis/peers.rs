@@ -66,7 +66,7 @@ impl Batches {
             double(&mut batch, 0.0);
             double(&mut batch, 0.0);
             batch.extend([0; 8]);
-            batch.extend([1, 1]);
+            batch.extend([0, 1, 1]);
             batch.extend(1_u32.to_le_bytes());
             batch.extend(1_u32.to_le_bytes());
         }

@@ -23,8 +23,8 @@ pub(super) enum Mutation {
     NoReserve,
     /// Every ask is taken for the newest.
     NoSequence,
-    /// An ask that takes an admission back is done twice.
-    RefundsTwice,
+    /// Every ask that takes an admission back is taken for the newest.
+    NoFence,
     /// A replica says that it has no lease any more, and goes on spending it.
     SettlesAndSpends,
     /// A replica goes on spending the one of two leases that its ask did not name.
@@ -74,7 +74,12 @@ impl Mutation {
             *units = known.unwrap_or(0).saturating_sub(envelope.spent);
         }
         let sequence = ask.sequence;
-        if self == Self::NoSequence && sequence > 0 {
+        let is_newest = match self {
+            Self::NoSequence => sequence > 0,
+            Self::NoFence => ask.undoes(),
+            _ => false,
+        };
+        if is_newest {
             ask.sequence = NEWEST + times;
         }
         let (answer, keep) = ledger::apply(record, terms, replica, &ask, now);

@@ -6,6 +6,7 @@ use super::{
     super::{
         ask::{Answer, Operation},
         known::Local,
+        ledger,
         terms::Terms,
     },
     MICRO,
@@ -89,7 +90,6 @@ pub(super) fn excess(play: &Play, mutation: Mutation) -> f64 {
         replicas: play.clocks.iter().enumerate().map(replica).collect(),
         asks: Vec::new(),
         taken_back: BTreeSet::new(),
-        mutation,
         ids: play.clocks.len() as u64,
     };
     for act in &play.acts {
@@ -123,13 +123,14 @@ struct Stage<'a> {
     replicas: Vec<Replica>,
     asks: Vec<Asked>,
     taken_back: BTreeSet<usize>,
-    mutation: Mutation,
     ids: u64,
 }
 
 struct Asked {
     replica: usize,
     envelope: Rc<Envelope>,
+    /// The microsecond of the first time.
+    executed_at: Option<u64>,
     answer: Option<(Answer, u64)>,
 }
 
@@ -213,6 +214,7 @@ impl Stage<'_> {
         self.asks.push(Asked {
             replica,
             envelope: Rc::new(envelope),
+            executed_at: None,
             answer: None,
         });
     }
@@ -220,13 +222,12 @@ impl Stage<'_> {
     fn execute(&mut self, ask: usize) {
         if let Some(place) = self.asks.len().checked_sub(1 + ask) {
             let asked = &mut self.asks[place];
-            if asked.envelope.takes_back.is_some()
-                && asked.answer.is_some()
-                && self.mutation != Mutation::RefundsTwice
-            {
+            let now = self.now / MICRO;
+            let first = *asked.executed_at.get_or_insert(now);
+            // No driver goes on sending what takes back for longer than its fence stands.
+            if asked.envelope.takes_back.is_some() && now >= first + ledger::FENCE {
                 return;
             }
-            let now = self.now / MICRO;
             asked.answer = Some((self.server.execute(&asked.envelope, now), now));
         }
     }

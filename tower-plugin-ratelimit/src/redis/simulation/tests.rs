@@ -83,8 +83,8 @@ fn a_missing_check_of_the_sequence_is_found() {
 }
 
 #[test]
-fn a_refund_that_is_done_twice_is_found() {
-    find(Mutation::RefundsTwice);
+fn a_refund_without_a_fence_is_found() {
+    find(Mutation::NoFence);
 }
 
 #[test]
