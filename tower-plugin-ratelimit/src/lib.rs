@@ -145,7 +145,7 @@ pub use limit::{
     Counts, LegacyHeaders, LivePolicy, Mode, OnMissingKey, PolicySource, RateLimit,
     RateLimitHeaders, RateLimitLayer, ResponseFuture,
 };
-pub use limiter::{Limiter, Operation, Unavailable};
+pub use limiter::{EitherFuture, EitherHasher, EitherLimiter, Limiter, Operation, Unavailable};
 pub use memory::{InvalidCapacity, KeyHasher, MemoryLimiter, OnFull, Stats, Table};
 pub use policy::{Cost, InvalidPolicy, Policy};
 pub use quota::{InvalidQuota, InvalidQuotaKind, Quota};
