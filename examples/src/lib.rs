@@ -15,5 +15,6 @@
 )]
 #![warn(missing_docs)]
 
+pub mod distributed;
 pub mod host;
 pub mod proto;

@@ -205,3 +205,8 @@ impl Service<Request<Chunks>> for Probe {
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// The guide to limits that replicas share, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/distributed.md")]
+struct Distributed;

@@ -52,8 +52,8 @@
 //! | be told before a limit is met | [`RateLimitLayer::with_threshold`] |
 //! | check, peek, pay back or reset from code | [`MemoryLimiter::apply_key`] |
 //!
-//! With features, requests may also wait for their turn (`wait`), and policies come from a database
-//! (`lookup`).
+//! With features, requests may also wait for their turn (`wait`), policies come from a database
+//! (`lookup`), and many replicas enforce one limit (`redis`).
 //!
 //! # Where it goes
 //!
@@ -65,8 +65,9 @@
 //!
 //! # Deployment caveats
 //!
-//! The limit holds for one process: N replicas admit N times the quota. A restart forgets what was
-//! owed.
+//! A limit in memory holds for one process: N replicas admit N times the quota, unless each takes its
+//! part ([`Quota::per_replica`]). A restart forgets what was owed. Limits on Redis (feature and module
+//! `redis`) hold for all replicas together.
 //!
 //! # Failure modes
 //!
@@ -86,6 +87,10 @@
 //! `governor` | governor's quotas as ours, and its limiters on our memory (`GovernorStore`) |
 //! `lookup` | A policy for each caller from an async lookup, cached (moka) |
 //! `metrics` | Counts for the `metrics` facade; install its recorder before the first request |
+//! `redis` | One limit for many replicas, on Redis or Valkey (module `redis`) |
+//! `redis-cluster` | On a cluster |
+//! `redis-sentinel` | On the primary that sentinels know |
+//! `redis-tls` | `rediss://`, with rustls and the web's roots |
 //! `tonic` | [`ClientIp`] reads tonic's TCP connect info |
 //! `tonic-tls` | [`ClientIp`] reads tonic's TLS connect info too |
 //! `wait` | Policies and [`concurrency`] may let requests wait (Tokio's timer) |
@@ -145,7 +150,7 @@ pub use limit::{
     Counts, LegacyHeaders, LivePolicy, Mode, OnMissingKey, PolicySource, RateLimit,
     RateLimitHeaders, RateLimitLayer, ResponseFuture,
 };
-pub use limiter::{Limiter, Operation, Unavailable};
+pub use limiter::{EitherFuture, EitherHasher, EitherLimiter, Limiter, Operation, Unavailable};
 pub use memory::{InvalidCapacity, KeyHasher, MemoryLimiter, OnFull, Stats, Table};
 pub use policy::{Cost, InvalidPolicy, Policy};
 pub use quota::{InvalidQuota, InvalidQuotaKind, Quota};
@@ -156,7 +161,8 @@ pub use tower_plugin_core::{
     Principal, Rejection, ResponseBody, SystemClock,
 };
 
-#[cfg(doctest)]
+// Its second example needs the feature.
+#[cfg(all(doctest, feature = "redis"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 

@@ -4,6 +4,10 @@ use tower_plugin_core::Answer;
 
 use crate::{Cost, Decision, Now, Policy};
 
+mod either;
+
+pub use either::{EitherFuture, EitherHasher, EitherLimiter};
+
 /// Decides, and remembers what was spent.
 ///
 /// Clones share their state. A limiter that knows the answer gives it at once; one that must ask

@@ -5,7 +5,10 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use super::{admission::PUBLIC_COOKIE, options::SecretSource};
+use super::{
+    admission::PUBLIC_COOKIE,
+    options::{RedisConfig, SecretSource, WithoutRedis},
+};
 
 /// The text, for one host and one way to be admitted.
 #[derive(Debug)]
@@ -14,12 +17,25 @@ pub struct Banner<'a> {
     pub address: SocketAddr,
     /// Where the admission secret comes from.
     pub secret: &'a SecretSource,
+    /// Where quotas are kept, if not in this process.
+    pub redis: Option<&'a RedisConfig>,
 }
 
 impl fmt::Display for Banner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = format!("http://{}", reachable(self.address));
         writeln!(f, "# plugin-host listens on {url}")?;
+        if let Some(redis) = self.redis {
+            write!(f, "# All copies on the same Redis enforce one limit")?;
+            if let Some(percent) = redis.leases {
+                write!(f, ", leasing {percent} % of each burst")?;
+            }
+            writeln!(
+                f,
+                "; without Redis: {}.",
+                WithoutRedis(redis.on_unavailable)
+            )?;
+        }
         match self.secret {
             SecretSource::Generated(secret) => {
                 writeln!(

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use tower_plugin_auth::{InvalidConfig, token::RngError};
-use tower_plugin_ratelimit::{InvalidCapacity, InvalidPolicy};
+use tower_plugin_ratelimit::{InvalidCapacity, InvalidPolicy, redis::InvalidRedisConfig};
 
 /// Why a host could not be built.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub enum HostError {
     Policy(InvalidPolicy),
     /// No randomness for the key that protects the tokens.
     Randomness(RngError),
+    /// A setting of Redis out of range.
+    Redis(InvalidRedisConfig),
 }
 
 impl From<InvalidCapacity> for HostError {
@@ -35,6 +37,12 @@ impl From<InvalidPolicy> for HostError {
     }
 }
 
+impl From<InvalidRedisConfig> for HostError {
+    fn from(error: InvalidRedisConfig) -> Self {
+        Self::Redis(error)
+    }
+}
+
 impl From<RngError> for HostError {
     fn from(error: RngError) -> Self {
         Self::Randomness(error)
@@ -48,6 +56,7 @@ impl fmt::Display for HostError {
             Self::Config(error) => error.fmt(f),
             Self::Policy(error) => error.fmt(f),
             Self::Randomness(error) => error.fmt(f),
+            Self::Redis(error) => error.fmt(f),
         }
     }
 }

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use tower_plugin_core::Clock;
-use tower_plugin_ratelimit::{MemoryLimiter, OnFull, Policy, Quota, RateLimitLayer, key::Key};
+use tower_plugin_ratelimit::{
+    EitherLimiter, MemoryLimiter, OnFull, Policy, Quota, RateLimitLayer, key::Key,
+    redis::RedisLimiter,
+};
 
-use super::HostError;
+use super::{HostError, RedisConfig};
 
 /// How often each kind of call is let through.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -47,10 +50,13 @@ pub struct Quotas {
     pub health: Quota,
 }
 
+/// In this process, or on Redis: the layers are the same.
+pub(super) type HostLimiter = EitherLimiter<MemoryLimiter<Arc<dyn Clock>>, RedisLimiter>;
+
 /// The quotas at work.
 #[derive(Debug)]
 pub(super) struct Limits {
-    limiter: MemoryLimiter<Arc<dyn Clock>>,
+    pub(super) limiter: HostLimiter,
     pub(super) client: Policy,
     pub(super) handshake: Policy,
     pub(super) register: Policy,
@@ -60,7 +66,11 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    pub(super) fn new(quotas: Quotas, clock: Arc<dyn Clock>) -> Result<Self, HostError> {
+    pub(super) fn new(
+        quotas: Quotas,
+        redis: Option<&RedisConfig>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, HostError> {
         let Quotas {
             client,
             handshake,
@@ -69,8 +79,16 @@ impl Limits {
             watch,
             health,
         } = quotas;
+        let limiter = match redis {
+            Some(redis) => EitherLimiter::Right(on_redis(redis, clock)?),
+            None => EitherLimiter::Left(MemoryLimiter::with_clock(
+                MAX_KEYS,
+                OnFull::default(),
+                clock,
+            )?),
+        };
         Ok(Self {
-            limiter: MemoryLimiter::with_clock(MAX_KEYS, OnFull::default(), clock)?,
+            limiter,
             client: Policy::new("client", [client])?,
             handshake: Policy::new("handshake", [handshake])?,
             register: Policy::new("register", [register])?,
@@ -80,13 +98,19 @@ impl Limits {
         })
     }
 
-    pub(super) fn layer<K: Key>(
-        &self,
-        policy: &Policy,
-        key: K,
-    ) -> RateLimitLayer<K, MemoryLimiter<Arc<dyn Clock>>> {
+    pub(super) fn layer<K: Key>(&self, policy: &Policy, key: K) -> RateLimitLayer<K, HostLimiter> {
         RateLimitLayer::with_limiter(self.limiter.clone(), policy.clone(), key)
     }
+}
+
+fn on_redis(redis: &RedisConfig, clock: Arc<dyn Clock>) -> Result<RedisLimiter, HostError> {
+    let mut builder = RedisLimiter::builder(redis.url.expose())
+        .with_clock(clock)
+        .on_unavailable(redis.on_unavailable);
+    if let Some(percent) = redis.leases {
+        builder = builder.with_leases(percent);
+    }
+    Ok(builder.build()?)
 }
 
 const MAX_KEYS: usize = 1 << 18;

@@ -28,7 +28,7 @@ pub use error::HostError;
 pub use guard::{BODY_TIMEOUT, MAX_BODY};
 pub use handshake::{APP_PROTOCOL_VERSION, CORE_PROTOCOL_VERSION};
 pub use limits::Quotas;
-pub use options::{Config, Options};
+pub use options::{Config, Options, RedisConfig};
 pub use serve::{Bounds, MAX_CONNECTIONS, Readiness, serve};
 pub use stack::{build, build_with};
 pub use state::HostState;

@@ -11,16 +11,21 @@ use super::{
     fields,
 };
 
+mod redis;
 mod secret_file;
 mod span;
 
+pub use redis::{
+    InvalidWithoutRedis, REDIS_VARIABLE, RedisConfig, RedisOptions, RedisUrl, WithoutRedis,
+};
 pub use span::{InvalidSpan, Span, TokenTtl};
 
 /// A host for plugins that speak connect-plugin-go's protocol.
 ///
 /// Secrets are never flags: a command line is visible to every process of the machine. The admission
 /// secret comes from --bootstrap-secret-file or from the environment variable
-/// PLUGIN_HOST_BOOTSTRAP_SECRET; without either, one is made and printed.
+/// PLUGIN_HOST_BOOTSTRAP_SECRET; without either, one is made and printed. The address of Redis may come
+/// from PLUGIN_HOST_REDIS_URL.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "plugin-host", version)]
 pub struct Options {
@@ -48,6 +53,10 @@ pub struct Options {
     #[command(flatten)]
     pub quotas: Quotas,
 
+    /// Where they are kept.
+    #[command(flatten)]
+    pub redis: RedisOptions,
+
     /// Connections of one client address at a time, 1 to 4096; a proxy in front is one address.
     #[arg(
         long,
@@ -71,6 +80,8 @@ pub struct Config {
     pub plugins: Vec<KnownPlugin>,
     /// How often each kind of call is let through.
     pub quotas: Quotas,
+    /// Where they are kept, if not in this process.
+    pub redis: Option<RedisConfig>,
     /// How long a runtime token lives.
     pub token_ttl: Duration,
 }
@@ -104,6 +115,7 @@ pub struct KnownPlugin {
 
 /// The environment variable that may hold the admission secret.
 pub const SECRET_VARIABLE: &str = "PLUGIN_HOST_BOOTSTRAP_SECRET";
+const SECRET_FILE: &str = "--bootstrap-secret-file";
 
 impl Options {
     /// What the connections are held to.
@@ -121,8 +133,8 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// [`OptionsError`] if more than one admission secret is configured, if the one that is cannot be
-    /// read or used, or if there is no randomness to make one.
+    /// [`OptionsError`] if more than one admission secret or address of Redis is configured, if the one
+    /// that is cannot be read or used, or if there is no randomness to make a secret.
     pub fn into_config(
         self,
         environment: Option<String>,
@@ -138,10 +150,10 @@ impl Options {
                     SecretSource::Environment,
                 ),
                 (None, Some(path), false) => (
-                    Admission::by_secret(secret_file::read(&path)?.trim_end_matches(['\r', '\n']))
-                        .map_err(|cause| {
-                            OptionsError::Secret("the bootstrap secret file", cause)
-                        })?,
+                    Admission::by_secret(
+                        secret_file::read(SECRET_FILE, &path)?.trim_end_matches(['\r', '\n']),
+                    )
+                    .map_err(|cause| OptionsError::Secret("the bootstrap secret file", cause))?,
                     SecretSource::File(path),
                 ),
                 (None, None, false) => {
@@ -155,6 +167,7 @@ impl Options {
             admission,
             plugins: self.plugins,
             quotas: self.quotas,
+            redis: self.redis.into_config()?,
             token_ttl: self.token_ttl.get(),
         };
         Ok((config, source))
@@ -212,10 +225,16 @@ impl FromStr for KnownPlugin {
 pub enum OptionsError {
     /// More than one admission secret.
     Ambiguous,
+    /// More than one address of Redis.
+    AmbiguousRedis,
+    /// Settings for Redis, and no address of it.
+    NoRedis,
+    /// A password on the command line.
+    Password,
     /// No randomness to make a secret.
     Randomness,
-    /// An unreadable secret file.
-    File(PathBuf, io::Error),
+    /// The flag that names a file, and why that cannot be read.
+    File(&'static str, PathBuf, io::Error),
     /// An unusable secret, and where it came from.
     Secret(&'static str, InvalidSecret),
 }
@@ -230,9 +249,19 @@ impl fmt::Display for OptionsError {
             Self::Randomness => {
                 f.write_str("the operating system has no randomness for an admission secret")
             }
-            Self::File(path, error) => {
-                write!(f, "--bootstrap-secret-file {}: {error}", path.display())
-            }
+            Self::AmbiguousRedis => write!(
+                f,
+                "choose one of {REDIS_VARIABLE}, --redis-url-file and --redis: more than one is set"
+            ),
+            Self::NoRedis => write!(
+                f,
+                "--redis-leases and --redis-on-unavailable need --redis, --redis-url-file or {REDIS_VARIABLE}"
+            ),
+            Self::Password => write!(
+                f,
+                "--redis is visible to every process of the machine: name an address with credentials in {REDIS_VARIABLE} or --redis-url-file"
+            ),
+            Self::File(flag, path, error) => write!(f, "{flag} {}: {error}", path.display()),
             Self::Secret(origin, cause) => write!(f, "{origin} {cause}"),
         }
     }

@@ -2,6 +2,7 @@ use std::{fmt, sync::Arc};
 
 use parking_lot::Mutex;
 use tower_plugin_core::Clock;
+use tower_plugin_ratelimit::EitherLimiter;
 
 use super::{
     Config, HostError, Readiness,
@@ -25,7 +26,7 @@ pub struct HostState {
 }
 
 impl HostState {
-    /// A host that knows nobody yet.
+    /// A host that knows nobody yet. With Redis, in a Tokio runtime.
     ///
     /// # Errors
     ///
@@ -34,12 +35,22 @@ impl HostState {
         Ok(Self {
             admission: config.admission,
             identities: Identities::new(config.token_ttl, Arc::clone(&clock))?,
-            limits: Limits::new(config.quotas, Arc::clone(&clock))?,
+            limits: Limits::new(config.quotas, config.redis.as_ref(), Arc::clone(&clock))?,
             clock,
             plugins: config.plugins,
             readiness: Readiness::default(),
             registry: Mutex::new(Registry::new(REGISTRY_LIMITS)),
         })
+    }
+
+    /// Gives Redis, if it is used, a second to be there, and says in the log if it is not.
+    ///
+    /// The host serves all the same, and meanwhile limits as it was told to without Redis.
+    pub async fn meet_redis(&self) {
+        if let EitherLimiter::Right(redis) = &self.limits.limiter {
+            // The log has it.
+            let _unavailable = redis.connected().await;
+        }
     }
 
     /// Whether the host takes requests: hand it to [`serve`](super::serve).

@@ -25,7 +25,8 @@ impl Program {
         command
             .args(["--listen", "127.0.0.1:0"])
             .args(arguments)
-            .env_remove("PLUGIN_HOST_BOOTSTRAP_SECRET");
+            .env_remove("PLUGIN_HOST_BOOTSTRAP_SECRET")
+            .env_remove("PLUGIN_HOST_REDIS_URL");
         if let Some(secret) = secret {
             command.env("PLUGIN_HOST_BOOTSTRAP_SECRET", secret);
         }
@@ -198,4 +199,42 @@ async fn a_bad_configuration_is_told_and_nothing_listens() {
     );
     let error = refused(&["--bootstrap-secret", "s3cr3t"]).await;
     assert!(error.contains("unexpected argument"), "{error}");
+}
+
+#[tokio::test]
+async fn a_password_of_redis_is_told_to_nobody() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plugin-host"));
+    command
+        .args(["--listen", "127.0.0.1:0", "--redis", "redis://:s3cr3t@r"])
+        .env_remove("PLUGIN_HOST_REDIS_URL");
+    let output = timeout(WAIT, command.output()).await.unwrap().unwrap();
+    assert!(!output.status.success() && output.stdout.is_empty());
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        error.contains("--redis is visible") && !error.contains("s3cr3t"),
+        "{error}"
+    );
+
+    // Nobody listens there: it says so, and serves.
+    let url = "redis://:s3cr3t@127.0.0.1:1";
+    let file = std::env::temp_dir().join(format!("plugin-host-redis-{}", std::process::id()));
+    std::fs::write(&file, url).unwrap();
+    let arguments = [
+        "--redis-url-file",
+        file.to_str().unwrap(),
+        "--redis-leases",
+        "5",
+    ];
+    let program = Program::start(&arguments, None).await;
+    let without = "enforce one limit, leasing 5 % of each burst; without Redis: local:2.";
+    assert!(program.script.contains(without), "{}", program.script);
+    assert!(paste(&program.script, None).await.status.success());
+    assert!(!program.script.contains("s3cr3t"));
+    let (status, log) = program.signal("-TERM").await;
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(
+        log.contains("no connection to redis") && !log.contains("s3cr3t"),
+        "{log}"
+    );
+    std::fs::remove_file(file).unwrap();
 }

@@ -12,7 +12,9 @@ use clap::Parser;
 use tokio::net::TcpListener;
 use tower_plugin_core::SystemClock;
 use tower_plugin_examples::host::{
-    Banner, HostState, Options, build, options::SECRET_VARIABLE, serve,
+    Banner, HostState, Options, build,
+    options::{REDIS_VARIABLE, RedisUrl, SECRET_VARIABLE},
+    serve,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -35,19 +37,15 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(options: Options) -> Result<(), Box<dyn Error>> {
+async fn run(mut options: Options) -> Result<(), Box<dyn Error>> {
     let (listen, bounds) = (options.listen, options.bounds());
-    let environment = match env::var(SECRET_VARIABLE) {
-        Ok(secret) => Some(secret),
-        Err(env::VarError::NotPresent) => None,
-        Err(error @ env::VarError::NotUnicode(_)) => {
-            // Its own message would print the value.
-            drop(error);
-            return Err(format!("{SECRET_VARIABLE} is not UTF-8").into());
-        }
-    };
-    let (config, secret) = options.into_config(environment)?;
+    options.redis.environment = variable(REDIS_VARIABLE)?
+        .map(|url| url.parse::<RedisUrl>())
+        .transpose()?;
+    let (config, secret) = options.into_config(variable(SECRET_VARIABLE)?)?;
+    let redis = config.redis.clone();
     let state = Arc::new(HostState::new(config, Arc::new(SystemClock::new()))?);
+    state.meet_redis().await;
     let app = build(&state);
 
     // Before anyone is told where the host is: a signal must not end it the hard way from then on.
@@ -58,14 +56,27 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let banner = Banner {
         address: listener.local_addr()?,
         secret: &secret,
+        redis: redis.as_ref(),
     };
     let mut stdout = std::io::stdout().lock();
     write!(stdout, "{banner}")?;
     stdout.flush()?;
     drop(stdout);
-    drop(secret);
+    drop((secret, redis));
     serve(listener, app, state.readiness(), bounds, shutdown).await?;
     Ok(())
+}
+
+fn variable(name: &str) -> Result<Option<String>, String> {
+    match env::var(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(error @ env::VarError::NotUnicode(_)) => {
+            // Its own message would print the value.
+            drop(error);
+            Err(format!("{name} is not UTF-8"))
+        }
+    }
 }
 
 #[cfg(unix)]

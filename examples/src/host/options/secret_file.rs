@@ -6,12 +6,14 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::{InvalidSecret, OptionsError};
+use super::OptionsError;
 
 /// The text of a regular file of at most 4096 bytes: a pipe keeps its reader waiting, a device never
 /// ends, and neither tells how long it is.
-pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, OptionsError> {
-    let failed = |error| OptionsError::File(path.to_owned(), error);
+///
+/// `flag` is what it was named by.
+pub(super) fn read(flag: &'static str, path: &Path) -> Result<Zeroizing<String>, OptionsError> {
+    let failed = |error| OptionsError::File(flag, path.to_owned(), error);
     let metadata = fs::metadata(path).map_err(failed)?;
     if !metadata.is_file() {
         return Err(failed(io::Error::other("not a regular file")));
@@ -19,7 +21,7 @@ pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, OptionsError> {
     if is_exposed(&metadata) {
         tracing::warn!(
             path = %path.display(),
-            "others than its owner can read or change the bootstrap secret file: chmod 600 it"
+            "others than its owner can read or change the file of {flag}: chmod 600 it"
         );
     }
     // All the room it may take, so that no copy is left behind where it was smaller.
@@ -31,10 +33,7 @@ pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, OptionsError> {
         })
         .map_err(failed)?;
     if text.len() > MAX_SECRET_FILE {
-        return Err(OptionsError::Secret(
-            "the bootstrap secret file",
-            InvalidSecret::Length,
-        ));
+        return Err(failed(io::Error::other("more than 4096 bytes")));
     }
     Ok(text)
 }

@@ -2,6 +2,8 @@ use std::{env, fs, process, sync::mpsc, thread};
 
 use clap::{CommandFactory, Parser};
 
+use tower_plugin_ratelimit::redis::OnUnavailable;
+
 use super::*;
 
 const SECRET: &str = "correct-horse-battery";
@@ -89,7 +91,7 @@ fn an_unusable_secret_is_refused_by_origin_and_never_shown() {
         (
             vec!["--bootstrap-secret-file", large.path()],
             None,
-            "the bootstrap secret file must have 16 to 1024 characters",
+            "--bootstrap-secret-file ",
         ),
         (
             vec!["--bootstrap-secret-file", "/nonexistent"],
@@ -182,9 +184,110 @@ fn impossible_settings_are_refused_by_name() {
         ["--plugin", "kv=1.0=/kv/"],
         ["--plugin", "k/v=1.0.0=/kv/"],
         ["--plugin", "kv=1.0.0=kv"],
+        ["--redis-leases", "0"],
+        ["--redis-leases", "51"],
+        ["--redis-on-unavailable", "local"],
     ] {
         let error =
             Options::try_parse_from([&["plugin-host"], bad.as_slice()].concat()).unwrap_err();
         assert!(error.to_string().contains(bad[0]), "{error}");
+    }
+}
+
+#[test]
+fn quotas_are_kept_where_it_is_said() {
+    let redis = |arguments: &[&str]| options(arguments).into_config(None).unwrap().0.redis;
+    assert!(redis(&[]).is_none());
+    let defaults = redis(&["--redis", "redis://127.0.0.1:6379"]).unwrap();
+    assert_eq!(defaults.url.expose(), "redis://127.0.0.1:6379");
+    assert_eq!(defaults.leases, None);
+    assert_eq!(
+        defaults.on_unavailable,
+        OnUnavailable::Local { replicas: 2 }
+    );
+    let told = ["--redis", "redis://r", "--redis-leases", "5"];
+    assert_eq!(redis(&told).unwrap().leases, Some(5));
+
+    let password = "redis://:s3cr3t@r";
+    let file = TemporaryFile::new("redis", &format!("{password}\n"));
+    let by_file = redis(&["--redis-url-file", file.path()]).unwrap();
+    assert_eq!(by_file.url.expose(), password);
+    let mut by_environment = options(&[]);
+    by_environment.redis.environment = Some(password.parse().unwrap());
+    assert!(!format!("{by_environment:?}").contains("s3cr3t"));
+    let (config, _) = by_environment.into_config(None).unwrap();
+    assert!(!format!("{config:?}").contains("s3cr3t"));
+    assert_eq!(config.redis.unwrap().url.expose(), password);
+}
+
+#[test]
+fn an_address_of_redis_is_refused_without_being_shown() {
+    let elsewhere = Some("redis://r");
+    for (arguments, environment, message) in [
+        (
+            vec!["--redis", "redis://:s3cr3t@r"],
+            None,
+            "--redis is visible",
+        ),
+        (
+            vec!["--redis", "redis+unix:///r?pass=s3cr3t"],
+            None,
+            "--redis is visible",
+        ),
+        (vec!["--redis", "redis://r"], elsewhere, "choose one of "),
+        (
+            vec!["--redis-url-file", "/nonexistent"],
+            elsewhere,
+            "choose one of ",
+        ),
+        (
+            vec!["--redis-url-file", "/nonexistent"],
+            None,
+            "--redis-url-file /nonexistent: ",
+        ),
+        (vec!["--redis-leases", "5"], None, "--redis-leases and "),
+        (
+            vec!["--redis-on-unavailable", "deny"],
+            None,
+            "--redis-leases and ",
+        ),
+    ] {
+        let mut options = options(&arguments);
+        options.redis.environment = environment.map(|url| url.parse().unwrap());
+        let error = options.into_config(None).unwrap_err();
+        assert!(error.to_string().starts_with(message), "{error}");
+        assert!(!format!("{error} {error:?}").contains("s3cr3t"), "{error}");
+    }
+}
+
+#[test]
+fn what_to_do_without_redis_is_read_as_it_is_written() {
+    let local = |replicas| OnUnavailable::Local { replicas };
+    let floor = |percent, replicas| OnUnavailable::Floor { percent, replicas };
+    for (text, what) in [
+        ("allow", OnUnavailable::Allow),
+        ("deny", OnUnavailable::Deny),
+        ("local:3", local(3)),
+        ("floor:20:8", floor(20, 8)),
+    ] {
+        let parsed: WithoutRedis = text.parse().unwrap();
+        assert_eq!((parsed.0, parsed.to_string().as_str()), (what, text));
+    }
+    for text in [
+        "",
+        "local",
+        "local:",
+        "local:0",
+        "local:+2",
+        "local:2:3",
+        "floor:20",
+        "floor:0:8",
+        "floor:91:8",
+        "floor:276:8",
+        "floor:20:0",
+        "allow:1",
+        "ALLOW",
+    ] {
+        assert_eq!(text.parse::<WithoutRedis>(), Err(InvalidWithoutRedis));
     }
 }
