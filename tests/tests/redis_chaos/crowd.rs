@@ -87,16 +87,16 @@ impl Crowd {
         callers: usize,
         pause: Duration,
     ) -> Self {
-        Self::with_keys(replicas, policy, 1, callers, pause)
+        Self::with_keys(replicas, policy, callers, pause, |_| 0)
     }
 
-    /// The same, of several keys one after another.
+    /// The same, each with a key.
     pub(crate) fn with_keys(
         replicas: &[RedisLimiter],
         policy: &Policy,
-        keys: usize,
         callers: usize,
         pause: Duration,
+        key: fn(usize) -> usize,
     ) -> Self {
         let (stop, stopped) = watch::channel(false);
         let origin = Instant::now();
@@ -108,9 +108,8 @@ impl Crowd {
                 let stopped = stopped.clone();
                 tokio::spawn(async move {
                     let mut calls = Vec::new();
-                    let mut keys = (0..keys).cycle().skip(caller);
+                    let key = key(caller);
                     while !*stopped.borrow() {
-                        let key = keys.next().unwrap();
                         let before = Instant::now();
                         let outcome = limiter.check_key(&policy, key, Cost::ONE).await;
                         let after = Instant::now();
