@@ -9,7 +9,7 @@ use tower_plugin_ratelimit::{
 use tower_plugin_tests::redis::RedisServer;
 
 /// As the guide has them.
-const PERMISSIONS: [&str; 6] = ["+eval", "+evalsha", "+time", "+mget", "+set", "+del"];
+const PERMISSIONS: [&str; 5] = ["+eval", "+evalsha", "+time", "+mget", "+set"];
 
 fn limiter(url: &str) -> RedisLimiter {
     let builder = RedisLimiter::builder(url)

@@ -60,8 +60,6 @@ pub(super) struct Entry {
 pub(super) enum Keep {
     /// Nothing changed.
     AsItIs,
-    /// There is nothing left to know.
-    Forget,
     For(u64),
 }
 
@@ -133,14 +131,11 @@ pub(super) fn apply(
     let owing = meters.iter().map(|meter| meter.micros(now));
     let leased = leases.iter().map(|lease| lease.dead_at - now);
     let longest = owing.chain(leased).max().unwrap_or(0);
-    if longest == 0 {
-        return (answer, Keep::Forget);
-    }
     *record = Some(Record {
         debts: meters.iter().map(|meter| meter.debt(now)).collect(),
         leases,
     });
-    (answer, Keep::For(longest.div_ceil(1_000)))
+    (answer, Keep::For(longest.div_ceil(1_000).max(1)))
 }
 
 /// The leases that are still to be reckoned with, whether this ask is newer than all of its replica's

@@ -51,7 +51,7 @@
 //!   was admitted under the lost writes: at most one burst for each key and event. So does a clock of
 //!   Redis that is set forward.
 //! * Replicas whose monotonic clock stops while they are suspended may spend what they had on lease.
-//! * The user needs `EVAL`, `EVALSHA`, `TIME`, `MGET`, `SET` and `DEL` on `tp:rl:*`. Keys there are keyed
+//! * The user needs `EVAL`, `EVALSHA`, `TIME`, `MGET` and `SET` on `tp:rl:*`. Keys there are keyed
 //!   hashes.
 //!
 //! # Failure modes

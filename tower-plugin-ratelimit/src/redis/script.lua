@@ -199,12 +199,8 @@ for i = 1, #KEYS do
         if debt > 0 then longest = max(longest, (meter.turn - EPOCH) * 1000000 - now) end
       end
     end
-    if longest == 0 then
-      if record then redis.call('DEL', KEYS[i]) end
-    else
-      for l = 1, leases do text[quotas + 1 + l] = kept[l] end
-      redis.call('SET', KEYS[i], table.concat(text), 'PX', math.ceil(longest / 1000))
-    end
+    for l = 1, leases do text[quotas + 1 + l] = kept[l] end
+    redis.call('SET', KEYS[i], table.concat(text), 'PX', max(1, math.ceil(longest / 1000)))
   end
 end
 

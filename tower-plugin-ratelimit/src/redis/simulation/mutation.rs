@@ -91,10 +91,6 @@ impl Mutation {
         match (self, keep, &*record) {
             (Self::ForgottenLeases, Keep::For(_), Some(left)) if terms.reserve > 0 => {
                 let millis = owed_for(left, now).div_ceil(1_000);
-                if millis == 0 {
-                    *record = None;
-                    return (answer, Keep::Forget);
-                }
                 (answer, Keep::For(millis))
             }
             _ => (answer, keep),

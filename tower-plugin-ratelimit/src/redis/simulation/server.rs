@@ -66,7 +66,6 @@ impl Server {
                 .apply(&mut key.record, &key.terms, envelope, now, self.asks);
         match keep {
             Keep::AsItIs => {}
-            Keep::Forget => key.ends_at = u64::MAX,
             Keep::For(millis) => key.ends_at = now + millis * 1_000,
         }
         for (operation, outcome) in envelope.ask.operations.iter().zip(&answer.results) {
