@@ -6,8 +6,11 @@
 --
 -- Times are microseconds since 2020, by the clock of this server unless the batch brings its own.
 
-local pack, unpacked, floor, min, max = struct.pack, struct.unpack, math.floor, math.min, math.max
+local pack, unpacked = struct.pack, struct.unpack
+local floor, ceil, min, max = math.floor, math.ceil, math.min, math.max
 local EPOCH, DAY, MAX_LEASES, FENCE = 1577836800, 86400, 64, 10000000
+
+local NOTHING = pack('<I4', 0)
 
 local batch = ARGV[1]
 local now, me, policies, at = unpacked('<dc8B', batch)
@@ -47,12 +50,13 @@ for p = 1, policies do
     if meter.period > 0 then meter.turn = period_end(meter.period, now) end
     policy[q] = meter
   end
+  policy.head = pack('B', policy.quotas)
   terms[p] = policy
 end
 
 local records = redis.call('MGET', unpack(KEYS))
 local answers = { pack('<d', now) }
-local owed, kept = {}, {}
+local owed, kept, text = {}, {}, {}
 
 for i = 1, #KEYS do
   local which, sequence, keep, left, surplus, undoes, operations
@@ -163,8 +167,8 @@ for i = 1, #KEYS do
         end
       end
     end
-    answers[#answers + 1] = pack('<I4', times)
-    for q = 1, quotas do answers[#answers + 1] = pack('<d', owed[q]) end
+    answers[#answers + 1] = pack('<I4d', times, owed[1])
+    for q = 2, quotas do answers[#answers + 1] = pack('<d', owed[q]) end
   end
 
   -- A lease on top.
@@ -182,25 +186,25 @@ for i = 1, #KEYS do
       kept[leases] = pack('<c8I4dd', me, units, sequence, now + policy.age)
     end
   end
-  answers[#answers + 1] = pack('<I4', units)
+  answers[#answers + 1] = units == 0 and NOTHING or pack('<I4', units)
 
   if changed then
     local longest = last - now
-    local text = { pack('B', quotas) }
     for q = 1, quotas do
       local meter, debt = policy[q], owed[q]
       if not meter.turn then
         local micros = floor(debt / meter.leak)
         local parts = debt - micros * meter.leak
-        text[q + 1] = pack('<dd', now + micros, parts)
+        text[q] = pack('<dd', now + micros, parts)
         longest = max(longest, parts > 0 and micros + 1 or micros)
       else
-        text[q + 1] = pack('<dd', meter.turn, debt)
+        text[q] = pack('<dd', meter.turn, debt)
         if debt > 0 then longest = max(longest, (meter.turn - EPOCH) * 1000000 - now) end
       end
     end
-    for l = 1, leases do text[quotas + 1 + l] = kept[l] end
-    redis.call('SET', KEYS[i], table.concat(text), 'PX', max(1, math.ceil(longest / 1000)))
+    for l = 1, leases do text[quotas + l] = kept[l] end
+    local written = policy.head .. table.concat(text, '', 1, quotas + leases)
+    redis.call('SET', KEYS[i], written, 'PX', max(1, ceil(longest / 1000)))
   end
 end
 
