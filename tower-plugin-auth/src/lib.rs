@@ -108,6 +108,7 @@ pub mod authenticate;
 pub mod authorize;
 pub mod store;
 pub mod token;
+pub mod transport;
 
 mod config;
 mod header;
@@ -116,7 +117,7 @@ mod refusal;
 mod tokens;
 
 pub use authenticate::{AuthError, AuthLayer, Authenticator, BearerAuthenticator};
-pub use authorize::RequireLayer;
+pub use authorize::{AuthorizeLayer, RequireLayer};
 pub use config::InvalidConfig;
 pub use random::SystemRng;
 pub use refusal::Realm;
@@ -124,6 +125,8 @@ pub use store::{InsertError, MemoryStore, StoreError, TokenStore};
 pub use tokens::{
     IssueError, Issued, NewToken, Tokens, TokensBuilder, Verified, VerifyError, Verifying,
 };
+
+pub use transport::{RequireSecureTransportLayer, TlsInfo};
 
 pub use tower_plugin_core::{
     Answer, AnswerFuture, Clock, Code, ManualClock, Principal, Rejection, ResponseBody, SystemClock,

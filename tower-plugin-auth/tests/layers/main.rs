@@ -2,4 +2,5 @@
 
 mod authenticate;
 mod authorize;
+mod choice;
 mod support;
