@@ -106,6 +106,8 @@
 
 pub mod authenticate;
 pub mod authorize;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod store;
 pub mod token;
 pub mod transport;

@@ -77,6 +77,16 @@ impl CredentialHeader {
         }
     }
 
+    #[cfg(feature = "client")]
+    pub(crate) fn name(&self) -> &HeaderName {
+        &self.name
+    }
+
+    #[cfg(feature = "client")]
+    pub(crate) fn scheme(&self) -> Option<&str> {
+        self.scheme.as_deref()
+    }
+
     pub(super) fn mark_sensitive(&self, headers: &mut HeaderMap) {
         mark_sensitive(headers, &self.name);
     }
