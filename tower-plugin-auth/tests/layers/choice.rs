@@ -1,17 +1,8 @@
 //! `ApiKeyAuthenticator`, `FirstOf`, `AuthLayer::optional` and `Deadline`.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::atomic::Ordering;
 
-use http::{
-    Request, Response, StatusCode,
-    header::{RETRY_AFTER, WWW_AUTHENTICATE},
-};
+use http::{Request, Response, StatusCode, header::WWW_AUTHENTICATE};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_plugin_auth::{
     Answer, AuthError, AuthLayer, BearerAuthenticator, ManualClock, MemoryStore, Principal,
@@ -372,8 +363,13 @@ async fn every_credential_header_is_marked_sensitive() {
 
 #[cfg(feature = "deadline")]
 mod deadline {
-    use std::future::pending;
+    use std::{
+        future::pending,
+        sync::{Arc, atomic::AtomicUsize},
+        time::Duration,
+    };
 
+    use http::header::RETRY_AFTER;
     use tower_plugin_auth::authenticate::Deadline;
 
     use super::*;

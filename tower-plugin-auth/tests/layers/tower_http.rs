@@ -18,7 +18,10 @@ use crate::support::{
     Body, Down, Slow, Whoami, bearer, issue, memory_tokens, request, text, tokens,
 };
 
-async fn check<S>(service: S, cases: &[(&[(&str, &str)], u16, Option<&str>)])
+/// Headers, the status they get, and the challenge.
+type Case<'a> = (&'a [(&'a str, &'a str)], u16, Option<&'a str>);
+
+async fn check<S>(service: S, cases: &[Case<'_>])
 where
     S: Service<Request<Body>, Response = Response<Full<Bytes>>, Error = Infallible> + Clone,
 {
