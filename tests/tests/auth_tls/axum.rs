@@ -22,7 +22,7 @@ use tower_plugin_auth::{
     AuthLayer, AuthorizeLayer, BearerAuthenticator, Clock, ManualClock, MemoryStore, NewToken,
     Principal, RequireSecureTransportLayer, SystemClock, SystemRng, TlsInfo, Tokens,
     authenticate::{FirstOf, MtlsAuthenticator},
-    authorize::{Callers, Policy},
+    authorize::{Callers, Permissions},
     token::KeyRing,
     transport::SecureTransport,
 };
@@ -132,7 +132,7 @@ async fn the_server_s_certificate_is_rotated_while_it_serves() {
 }
 
 #[tokio::test]
-async fn a_policy_says_who_may_do_what() {
+async fn permissions_say_who_may_do_what() {
     let server = Server::start().await;
     let ca = &server.authority;
     let cache = ca.client(|params| params.subject_alt_names = vec![uri(SPIFFE)]);
@@ -181,7 +181,7 @@ impl Server {
         let who = FirstOf::builder()
             .or(MtlsAuthenticator::new().with_clock(clock.clone()))
             .or(BearerAuthenticator::new(tokens.clone()));
-        let policy = Policy::new()
+        let permissions = Permissions::new()
             .permit(Callers::any(), "GET /whoami".parse().unwrap())
             .permit(
                 Callers::principal("mtls-uri", SPIFFE),
@@ -194,7 +194,7 @@ impl Server {
         let guard = ServiceBuilder::new()
             .layer(RequireSecureTransportLayer::new(SecureTransport::Enforce))
             .layer(AuthLayer::new(who.build().unwrap()))
-            .layer(AuthorizeLayer::new(policy));
+            .layer(AuthorizeLayer::new(permissions));
         let app = Router::new()
             .route("/whoami", get(whoami))
             .route("/items/{id}", get("item"))

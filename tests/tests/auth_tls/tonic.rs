@@ -26,7 +26,7 @@ use tower::{
 use tower_plugin_auth::{
     AuthLayer, AuthorizeLayer, RequireSecureTransportLayer,
     authenticate::MtlsAuthenticator,
-    authorize::{Callers, Permission, Policy},
+    authorize::{Callers, Permission, Permissions},
     transport::SecureTransport,
 };
 
@@ -35,20 +35,20 @@ use crate::support::{Authority, Leaf, Rotating, dns, listen, server_config, uri}
 const SPIFFE: &str = "spiffe://prod.example/cache";
 
 type Guard = Stack<
-    AuthorizeLayer<Policy>,
+    AuthorizeLayer<Permissions>,
     Stack<AuthLayer<MtlsAuthenticator>, Stack<RequireSecureTransportLayer, Nothing>>,
 >;
 
 fn guard() -> ServiceBuilder<Guard> {
     let check = Permission::rpc("grpc.health.v1.Health", "Check").unwrap();
     let any = Permission::rpc("grpc.health.v1.Health", "*").unwrap();
-    let policy = Policy::new()
+    let permissions = Permissions::new()
         .permit(Callers::kind("mtls-dns"), check)
         .permit(Callers::principal("mtls-uri", SPIFFE), any);
     ServiceBuilder::new()
         .layer(RequireSecureTransportLayer::new(SecureTransport::Enforce))
         .layer(AuthLayer::new(MtlsAuthenticator::new()))
-        .layer(AuthorizeLayer::new(policy))
+        .layer(AuthorizeLayer::new(permissions))
 }
 
 fn health() -> HealthServer<impl Health> {

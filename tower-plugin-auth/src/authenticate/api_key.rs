@@ -1,12 +1,14 @@
 use std::{borrow::Cow, collections::HashMap, error::Error, fmt, future::Ready, sync::Arc};
 
 use hmac::{Hmac, KeyInit, Mac};
-use http::{HeaderMap, HeaderName, request::Parts};
+use http::{HeaderMap, HeaderName, header::AUTHORIZATION, request::Parts};
 use sha2::Sha256;
 use tower_plugin_core::Principal;
 use zeroize::Zeroizing;
 
-use super::{AuthError, Authenticator, CredentialHeader, CredentialProblem};
+use super::{
+    AuthError, Authenticator, CredentialHeader, CredentialProblem, credential::mark_sensitive,
+};
 use crate::{
     Answer,
     token::{Rng, RngError},
@@ -65,6 +67,7 @@ impl Authenticator for ApiKeyAuthenticator {
     }
 
     fn mark_sensitive(&self, headers: &mut HeaderMap) {
+        mark_sensitive(headers, &AUTHORIZATION);
         self.header.mark_sensitive(headers);
     }
 

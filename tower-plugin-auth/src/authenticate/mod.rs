@@ -71,7 +71,7 @@ pub trait Authenticator {
     fn authenticate(&self, request: &Parts) -> Answer<Result<Principal, AuthError>, Self::Future>;
 
     /// Marks the credentials among the headers as sensitive, so that nothing further in shows them in
-    /// its `Debug` output. By default that is every `Authorization` header.
+    /// its `Debug` output. By default that is every `Authorization` header, whether it is read or not.
     fn mark_sensitive(&self, headers: &mut HeaderMap) {
         credential::mark_sensitive(headers, &AUTHORIZATION);
     }

@@ -8,7 +8,7 @@ use tower_plugin_core::Rejection;
 use super::{Authorize, Authorizer};
 use crate::refusal::{Realm, Refusals};
 
-/// Refuses every request that a [`Policy`](super::Policy) does not permit its principal.
+/// Refuses every request that a [`Permissions`](super::Permissions) does not permit its principal.
 ///
 /// It denies by default: without a [`Principal`](tower_plugin_core::Principal) it is 401, and nobody is
 /// asked; a caller who is known and not permitted gets 403 with `error="insufficient_scope"` (RFC 6750,
@@ -16,13 +16,13 @@ use crate::refusal::{Realm, Refusals};
 /// [`AllowAll`](super::AllowAll).
 ///
 /// ```
-/// use tower_plugin_auth::{AuthorizeLayer, authorize::{Callers, Permission, Policy}};
+/// use tower_plugin_auth::{AuthorizeLayer, authorize::{Callers, Permission, Permissions}};
 ///
-/// let policy = Policy::new()
+/// let permissions = Permissions::new()
 ///     .permit(Callers::any(), "GET|HEAD /v1/items/*".parse()?)
 ///     .permit(Callers::attribute("role", "admin"), "* /v1/**".parse()?)
 ///     .permit(Callers::kind("runtime"), Permission::rpc("cache.v1.Cache", "*")?);
-/// let layer = AuthorizeLayer::new(policy);
+/// let layer = AuthorizeLayer::new(permissions);
 /// # let _ = layer;
 /// # Ok::<_, tower_plugin_auth::authorize::InvalidPermission>(())
 /// ```

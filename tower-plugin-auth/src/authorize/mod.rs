@@ -1,6 +1,6 @@
 //! Lets through only who is known, and only what he may do.
 //!
-//! [`AuthorizeLayer`] asks a [`Policy`]: which callers may send which methods to which paths, or call which
+//! [`AuthorizeLayer`] asks a [`Permissions`]: which callers may send which methods to which paths, or call which
 //! RPCs. What no permission covers is refused. [`RequireLayer`] is for a rule that is easier written as
 //! a closure, or none at all. Both stand inside of an [`AuthLayer`](crate::AuthLayer), and refuse every
 //! request without a principal with 401.
@@ -12,21 +12,21 @@ use tower_plugin_core::Principal;
 
 mod future;
 mod layer;
-mod policy;
+mod permissions;
 mod require;
 mod service;
 
 pub use future::ResponseFuture;
 pub use layer::AuthorizeLayer;
-pub use policy::{Callers, InvalidPermission, Permission, Policy, is_listed};
+pub use permissions::{Callers, InvalidPermission, Permission, Permissions, is_listed};
 pub use require::RequireLayer;
 pub use service::Authorize;
 
 /// Decides whether a principal may do what a request asks for.
 ///
-/// Implemented by [`Policy`], by [`AllowAll`] and by closures.
+/// Implemented by [`Permissions`], by [`AllowAll`] and by closures.
 #[diagnostic::on_unimplemented(
-    note = "use a `Policy`, or a closure `|principal: &Principal, request: &Parts| -> bool`"
+    note = "use a `Permissions`, or a closure `|principal: &Principal, request: &Parts| -> bool`"
 )]
 pub trait Authorizer {
     /// Whether the request may go on.
@@ -35,7 +35,7 @@ pub trait Authorizer {
 
 /// Judges the path as it stands in the request: what the router inside of the layer will see. A path that
 /// another reader might take for a different one is not permitted, whatever it matches.
-impl Authorizer for Policy {
+impl Authorizer for Permissions {
     fn permits(&self, principal: &Principal, request: &Parts) -> bool {
         self.permits(principal, request.method.as_str(), request.uri.path())
     }

@@ -1,7 +1,7 @@
 use std::{borrow::Cow, fmt, future::Ready, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::{HeaderMap, request::Parts};
+use http::request::Parts;
 use sha2::{Digest, Sha256};
 use tower_plugin_core::{Clock, Principal, SystemClock};
 
@@ -84,9 +84,6 @@ impl Authenticator for MtlsAuthenticator {
         });
         Answer::Ready(principal.unwrap_or(Err(AuthError::Missing)))
     }
-
-    /// No header holds the credential.
-    fn mark_sensitive(&self, _: &mut HeaderMap) {}
 
     /// None is registered for what happens below HTTP; a 401 has to name one all the same (RFC 9110,
     /// section 15.5.2).

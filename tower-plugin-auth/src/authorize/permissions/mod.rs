@@ -19,26 +19,26 @@ pub use permission::{InvalidPermission, Permission};
 /// decision compares the request with one after the other, and allocates nothing. Clones share the list.
 ///
 /// ```
-/// use tower_plugin_auth::{Principal, authorize::{Callers, Permission, Policy}};
+/// use tower_plugin_auth::{Principal, authorize::{Callers, Permission, Permissions}};
 ///
-/// let policy = Policy::new()
+/// let permissions = Permissions::new()
 ///     .permit(Callers::principal("mtls-dns", "billing.internal"), Permission::rpc("billing.v1.Bills", "Get")?)
 ///     // Each runtime may call the services that its token was issued for.
 ///     .permit(Callers::kind("runtime"), Permission::rpc("{services}", "*")?);
 ///
 /// let cache = Principal::new("runtime", "cache-1").with_attribute("services", "kv.v1.Store log.v1.Log");
-/// assert!(policy.permits(&cache, "POST", "/kv.v1.Store/Get"));
-/// assert!(!policy.permits(&cache, "POST", "/billing.v1.Bills/Get"));
-/// assert!(!policy.permits(&cache, "POST", "/kv.v1.Store/../../admin"));
+/// assert!(permissions.permits(&cache, "POST", "/kv.v1.Store/Get"));
+/// assert!(!permissions.permits(&cache, "POST", "/billing.v1.Bills/Get"));
+/// assert!(!permissions.permits(&cache, "POST", "/kv.v1.Store/../../admin"));
 /// # Ok::<_, tower_plugin_auth::authorize::InvalidPermission>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
-pub struct Policy {
+pub struct Permissions {
     rules: Arc<Vec<(Callers, Permission)>>,
 }
 
-impl Policy {
+impl Permissions {
     /// Permits nobody anything.
     pub fn new() -> Self {
         Self::default()

@@ -60,9 +60,9 @@ fn a_permission_covers_these_requests_and_no_others() {
         ("GET /{services}/**", "GET", "/logger/a/b", true),
     ];
     for (text, method, path, expected) in cases {
-        let policy = Policy::new().permit(Callers::any(), permission(text));
+        let permissions = Permissions::new().permit(Callers::any(), permission(text));
         assert_eq!(
-            policy.permits(&caller(), method, path),
+            permissions.permits(&caller(), method, path),
             expected,
             "{text}: {method} {path}"
         );
@@ -72,7 +72,7 @@ fn a_permission_covers_these_requests_and_no_others() {
 /// F23, F45, F56: what another reader takes for a different path is not permitted by any pattern.
 #[test]
 fn f56_an_ambiguous_path_is_permitted_by_nothing() {
-    let everything = Policy::new().permit(Callers::any(), permission("* /**"));
+    let everything = Permissions::new().permit(Callers::any(), permission("* /**"));
     for path in [
         "",
         "a",
@@ -158,9 +158,9 @@ fn a_permission_is_for_these_callers_and_no_others() {
         (Callers::listed("services", "cache,kv.v1.Store"), false),
     ];
     for (callers, expected) in cases {
-        let policy = Policy::new().permit(callers.clone(), permission("* /**"));
+        let permissions = Permissions::new().permit(callers.clone(), permission("* /**"));
         assert_eq!(
-            policy.permits(&caller(), "GET", "/a"),
+            permissions.permits(&caller(), "GET", "/a"),
             expected,
             "{callers:?}"
         );
@@ -220,11 +220,11 @@ fn an_rpc_is_a_post_to_its_path() {
     let any = Permission::rpc("{services}", "*").unwrap();
     assert_eq!(any, permission("POST /{services}/*"));
 
-    let policy = Policy::new().permit(Callers::any(), any);
-    assert!(policy.permits(&caller(), "POST", "/kv.v1.Store/Get"));
-    assert!(!policy.permits(&caller(), "GET", "/kv.v1.Store/Get"));
-    assert!(!policy.permits(&caller(), "POST", "/kv.v1.Store/Get/"));
-    assert!(!policy.permits(&caller(), "POST", "/other.v1.Store/Get"));
+    let permissions = Permissions::new().permit(Callers::any(), any);
+    assert!(permissions.permits(&caller(), "POST", "/kv.v1.Store/Get"));
+    assert!(!permissions.permits(&caller(), "GET", "/kv.v1.Store/Get"));
+    assert!(!permissions.permits(&caller(), "POST", "/kv.v1.Store/Get/"));
+    assert!(!permissions.permits(&caller(), "POST", "/other.v1.Store/Get"));
 }
 
 #[test]
@@ -279,24 +279,24 @@ fn what_is_no_permission_is_not_taken_for_one() {
 }
 
 #[test]
-fn an_empty_policy_permits_nobody_anything() {
-    assert!(!Policy::new().permits(&caller(), "GET", "/"));
+fn no_permissions_permit_nobody_anything() {
+    assert!(!Permissions::new().permits(&caller(), "GET", "/"));
 }
 
 proptest! {
     #[test]
     fn neither_parsing_nor_deciding_panics(text in ".*", method in ".*", path in ".*") {
         if let Ok(permission) = text.parse::<Permission>() {
-            let policy = Policy::new().permit(Callers::any(), permission);
-            let _ = policy.permits(&caller(), &method, &path);
+            let permissions = Permissions::new().permit(Callers::any(), permission);
+            let _ = permissions.permits(&caller(), &method, &path);
         }
-        let everything = Policy::new().permit(Callers::any(), permission("* /**"));
+        let everything = Permissions::new().permit(Callers::any(), permission("* /**"));
         let _ = everything.permits(&caller(), &method, &path);
     }
 
     #[test]
     fn what_is_permitted_stays_below_the_pattern(path in "/(a|b|\\.|%2e|%2F|;|/|\\\\){0,8}") {
-        let below = Policy::new().permit(Callers::any(), permission("GET /a/**"));
+        let below = Permissions::new().permit(Callers::any(), permission("GET /a/**"));
         if below.permits(&caller(), "GET", &path) {
             prop_assert!(path.starts_with("/a/"));
             // However often it is decoded, and whether or not parameters are cut off.
