@@ -29,8 +29,9 @@ use tower_plugin_auth::{
 
 type Body = Full<Bytes>;
 
+/// F09: the reference kept secrets in clear, and its example logged the start of one.
 #[tokio::test(start_paused = true)]
-async fn no_secret_is_seen_again() {
+async fn f09_no_secret_is_seen_again() {
     let log = Log::install();
     let mut seen = Seen::default();
     servers(&mut seen).await;

@@ -2,9 +2,9 @@
 //!
 //! An [`Authenticator`] looks at the head of a request and names a [`Principal`] or says why not.
 //! [`BearerAuthenticator`] accepts issued tokens, [`ApiKeyAuthenticator`] a fixed set of keys,
-//! [`MtlsAuthenticator`](crate::authenticate::MtlsAuthenticator) client certificates, and [`from_fn`]
-//! and [`from_async_fn`] whatever a closure does. [`FirstOf`] accepts one of several, [`Deadline`]
-//! bounds one that takes its time.
+//! `MtlsAuthenticator` (feature `mtls`) client certificates, and [`from_fn`] and [`from_async_fn`] whatever
+//! a closure does. [`FirstOf`] accepts one of several, `Deadline` (feature `deadline`) bounds one that takes
+//! its time.
 //!
 //! [`AuthLayer`] asks it once for each request, and calls the inner service once or not at all. What the
 //! inner service answers, errors included, is not the layer's business.

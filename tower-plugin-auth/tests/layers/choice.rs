@@ -241,6 +241,33 @@ async fn the_first_credential_present_decides() {
     }
 }
 
+/// F06: with two valid credentials, and a handler that fails, the reference ran the handler twice: as the one
+/// caller and then as the other.
+#[tokio::test]
+async fn f06_two_credentials_and_a_handler_that_fails_are_one_call() {
+    let tokens = memory_tokens(&ManualClock::new());
+    let issued = issue(&tokens).await;
+    let token = bearer(&issued);
+    let calls = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let handler = {
+        let calls = calls.clone();
+        service_fn(move |request: Request<Body>| {
+            calls.fetch_add(1, Ordering::Relaxed);
+            let caller = request.extensions().get::<Principal>().unwrap();
+            let error = std::io::Error::other(caller.subject().to_owned());
+            std::future::ready(Err::<Response<Body>, _>(error))
+        })
+    };
+    let list = FirstOf::builder()
+        .or(BearerAuthenticator::new(tokens))
+        .or(api_keys());
+    let service = AuthLayer::new(list.build().unwrap()).layer(handler);
+    let sent = request(&[("authorization", &token), ("x-api-key", KEY)]);
+    let error = service.oneshot(sent).await.unwrap_err();
+    assert_eq!(error.to_string(), issued.principal().subject());
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+}
+
 #[tokio::test]
 async fn the_schemes_of_all_are_named_once_each() {
     let tokens = memory_tokens(&ManualClock::new());
