@@ -21,7 +21,7 @@ use crate::{authenticate::AuthError, config::InvalidConfig};
 /// );
 /// ```
 #[derive(Clone, Debug)]
-pub struct Realm(Cow<'static, str>);
+pub struct Realm(Arc<str>);
 
 impl Realm {
     /// Names a realm.
@@ -34,14 +34,14 @@ impl Realm {
         if !(1..=64).contains(&name.len()) || !name.bytes().all(quotable) {
             return Err(INVALID_REALM);
         }
-        Ok(Self(Cow::Owned(name.to_owned())))
+        Ok(Self(name.into()))
     }
 }
 
 impl Default for Realm {
     /// `plugins`.
     fn default() -> Self {
-        Self(Cow::Borrowed("plugins"))
+        Self("plugins".into())
     }
 }
 

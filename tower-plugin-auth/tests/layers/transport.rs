@@ -165,6 +165,37 @@ async fn a_header_is_believed_of_a_trusted_proxy_alone() {
     }
 }
 
+/// The server says where a peer is as it says everything else.
+#[cfg(any(feature = "axum", feature = "tonic"))]
+#[tokio::test]
+async fn a_proxy_is_known_by_the_server_s_own_connect_info() {
+    let layer = enforce().with_trusted_proxies(
+        ["10.0.0.0/8".parse().unwrap()],
+        ForwardedProto::XForwardedProto,
+    );
+    for (peer, expected) in [("10.0.0.1:1", 200), ("192.0.2.1:1", 403)] {
+        let peer: SocketAddr = peer.parse().unwrap();
+        let sent = || request(&[("x-forwarded-proto", "https")]);
+        #[cfg(feature = "axum")]
+        {
+            let mut sent = sent();
+            sent.extensions_mut()
+                .insert(axum::extract::ConnectInfo(peer));
+            assert_eq!(status(&layer, sent).await, expected, "axum {peer}");
+        }
+        #[cfg(feature = "tonic")]
+        {
+            let mut sent = sent();
+            let info = tonic::transport::server::TcpConnectInfo {
+                local_addr: None,
+                remote_addr: Some(peer),
+            };
+            sent.extensions_mut().insert(info);
+            assert_eq!(status(&layer, sent).await, expected, "tonic {peer}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn loopback_is_secure_only_when_that_is_said() {
     for (peer, expected) in [
