@@ -3,7 +3,10 @@
 use std::{
     future::poll_fn,
     pin::{Pin, pin},
-    sync::{Arc, atomic::Ordering::SeqCst},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     task::{Context, Poll, Waker},
     time::{Duration, SystemTime},
 };
@@ -13,12 +16,17 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use tower::{Layer, Service, ServiceExt};
 use tower_plugin_auth::{
-    Answer, AuthLayer, BearerAuthenticator, InsertError, MemoryStore, NewToken, Principal,
-    RequireLayer, StoreError, SystemRng, TokenStore, Tokens,
+    Answer, AuthError, AuthLayer, AuthorizeLayer, BearerAuthenticator, InsertError, ManualClock,
+    MemoryStore, NewToken, Principal, RequireLayer, RequireSecureTransportLayer, StoreError,
+    SystemRng, TlsInfo, TokenStore, Tokens,
+    authenticate::{Deadline, FirstOf, from_async_fn},
+    authorize::{AllowAll, Callers, Permissions},
+    client::{BearerLayer, BearerToken, Origin},
     store::Found,
     token::{KeyRing, Record, TokenId},
+    transport::{ForwardedProto, SecureTransport},
 };
-use tower_plugin_core::Rejection;
+use tower_plugin_core::{PeerAddr, Rejection};
 use tower_plugin_ratelimit::{
     Decision, KeyHasher, Limiter, MemoryLimiter, Operation, Policy, Quota, RateLimitLayer,
     Unavailable, lookup::PolicyLookupLayer,
@@ -99,6 +107,118 @@ async fn require_keeps_the_contract() {
         request.extensions_mut().insert(Principal::new("test", "a"));
     };
     contract(RequireLayer::new(), admitted, without_credential).await;
+}
+
+#[tokio::test]
+async fn auth_by_one_of_several_keeps_the_contract() {
+    let (tokens, header) = issued(MemoryStore::new(10).unwrap()).await;
+    let absent = from_async_fn(|_| later(Err(AuthError::Missing)));
+    let several = FirstOf::builder()
+        .or(absent)
+        .or(BearerAuthenticator::new(tokens));
+    let layer = AuthLayer::new(several.build().unwrap());
+    contract(layer, bearer(header), without_credential).await;
+}
+
+#[tokio::test]
+async fn auth_with_a_deadline_keeps_the_contract() {
+    let key = |parts: &Parts| parts.headers.contains_key("x-key");
+    let asks = from_async_fn(move |parts| {
+        let known = key(parts).then(|| Principal::new("test", "a"));
+        later(known.ok_or(AuthError::Missing))
+    });
+    let layer = AuthLayer::new(Deadline::new(asks, Duration::from_secs(60)).unwrap());
+    contract(layer, with_header("x-key", "7"), without_credential).await;
+}
+
+#[tokio::test]
+async fn optional_auth_keeps_the_contract() {
+    let (tokens, _) = issued(MemoryStore::new(10).unwrap()).await;
+    let layer = AuthLayer::optional(BearerAuthenticator::new(tokens));
+    contract(layer, |_| (), with_header("authorization", "Bearer no")).await;
+}
+
+#[tokio::test]
+async fn authorize_by_permissions_keeps_the_contract() {
+    let permissions = Permissions::new().permit(Callers::kind("test"), "GET /".parse().unwrap());
+    let known = |request: &mut Request<Chunks>| {
+        request.extensions_mut().insert(Principal::new("test", "a"));
+    };
+    let elsewhere = move |request: &mut Request<Chunks>| {
+        known(request);
+        *request.uri_mut() = "/elsewhere".parse().unwrap();
+    };
+    contract(AuthorizeLayer::new(permissions), known, elsewhere).await;
+}
+
+#[tokio::test]
+async fn authorize_that_allows_all_keeps_the_contract() {
+    let known = |request: &mut Request<Chunks>| {
+        request.extensions_mut().insert(Principal::new("test", "a"));
+    };
+    contract(AuthorizeLayer::new(AllowAll), known, without_credential).await;
+}
+
+#[tokio::test]
+async fn secure_transport_keeps_the_contract() {
+    let layer = RequireSecureTransportLayer::new(SecureTransport::Enforce);
+    let encrypted = |request: &mut Request<Chunks>| {
+        request.extensions_mut().insert(TlsInfo::new());
+    };
+    contract(layer, encrypted, |_| ()).await;
+}
+
+#[tokio::test]
+async fn secure_transport_behind_a_proxy_keeps_the_contract() {
+    let layer = RequireSecureTransportLayer::new(SecureTransport::Enforce).with_trusted_proxies(
+        ["10.0.0.0/8".parse().unwrap()],
+        ForwardedProto::XForwardedProto,
+    );
+    let behind = |proto: &'static str| {
+        move |request: &mut Request<Chunks>| {
+            let peer = PeerAddr("10.0.0.1:1".parse().unwrap());
+            request.extensions_mut().insert(peer);
+            with_header("x-forwarded-proto", proto)(request);
+        }
+    };
+    contract(layer, behind("https"), behind("http")).await;
+}
+
+#[tokio::test]
+async fn the_client_s_bearer_keeps_the_contract() {
+    let none = async || Err::<BearerToken, _>("the endpoint is down");
+    let layer = BearerLayer::new(none, Origin::new("https://a.example").unwrap());
+    let elsewhere = |request: &mut Request<Chunks>| {
+        *request.uri_mut() = "https://b.example/".parse().unwrap();
+    };
+    contract(layer, elsewhere, |_| ()).await;
+}
+
+/// Every request waits for a token of its own, or for the news that there is none.
+#[tokio::test]
+async fn the_client_s_bearer_that_has_to_ask_keeps_the_contract() {
+    let is_down = Arc::new(AtomicBool::new(false));
+    let clock = ManualClock::new();
+    let source = {
+        let is_down = Arc::clone(&is_down);
+        move || {
+            let token = match is_down.load(SeqCst) {
+                true => Err("the endpoint is down"),
+                false => Ok(BearerToken::new("token", Duration::ZERO).unwrap()),
+            };
+            later(token)
+        }
+    };
+    let layer = BearerLayer::new(source, Origin::new("https://a.example").unwrap());
+    let told = |down: bool| {
+        let (is_down, clock) = (Arc::clone(&is_down), clock.clone());
+        move |_: &mut Request<Chunks>| {
+            is_down.store(down, SeqCst);
+            // Past the pause after a failure.
+            clock.advance(Duration::from_secs(60));
+        }
+    };
+    contract(layer.with_clock(clock.clone()), told(false), told(true)).await;
 }
 
 /// Runs one layer through it all. `admit` and `refuse` make a bare request one that passes or does
@@ -265,6 +385,13 @@ fn without_credential(_: &mut Request<Chunks>) {}
 fn bearer(header: HeaderValue) -> impl Fn(&mut Request<Chunks>) {
     move |request| {
         request.headers_mut().insert(AUTHORIZATION, header.clone());
+    }
+}
+
+fn with_header(name: &'static str, value: &'static str) -> impl Fn(&mut Request<Chunks>) + Copy {
+    move |request| {
+        let value = HeaderValue::from_static(value);
+        request.headers_mut().insert(name, value);
     }
 }
 

@@ -1,22 +1,25 @@
-//! Opaque bearer tokens, and Tower layers that let in only who holds one.
+//! Opaque bearer tokens, and Tower layers that let in only who holds one, a client certificate or an API key.
 //!
 //! [`Tokens`] issues, verifies and revokes them over a [store](TokenStore). [`AuthLayer`] finds out who
-//! is calling and tells the inner service by a [`Principal`]; [`RequireLayer`] decides what a principal
-//! may do. What a caller gets:
+//! is calling and tells the inner service by a [`Principal`]; [`AuthorizeLayer`] and [`RequireLayer`] decide
+//! what a principal may do. What a caller gets:
 //!
 //! 1. Exactly one `Authorization: Bearer` with a live runtime token, and no `X-Plugin-Runtime-ID` or a
-//!    matching one: let through, once, with the principal in the request's extensions.
-//! 2. No credential, or one of another scheme: **401** with a bare `WWW-Authenticate: Bearer`
-//!    challenge (RFC 6750, section 3.1).
+//!    matching one: let through, once, with the principal in the request's extensions. The same goes for one
+//!    API key ([`authenticate::ApiKeyAuthenticator`]) and for a verified client certificate (feature `mtls`).
+//! 2. No credential, or one of another scheme: **401** with a bare `WWW-Authenticate` challenge (RFC 6750,
+//!    section 3.1); let through without a principal where the layer is [optional](AuthLayer::optional).
 //! 3. A token that is malformed, unknown, revoked, expired, of another kind or of another runtime id:
 //!    **401** with `error="invalid_token"` and one text for all. The exact [reason](token::InvalidReason)
-//!    is left in the extensions of the response.
+//!    is left in the extensions of the response. A key or a certificate that is not accepted: 401, and its
+//!    [problem](authenticate::CredentialProblem) there.
 //! 4. Several `Authorization` or several `X-Plugin-Runtime-ID` values: **400** with
 //!    `error="invalid_request"`.
-//! 5. A store that cannot answer: **503** with `Retry-After` and without a challenge. Unknown is not
-//!    denied, and down is not unauthorised.
-//! 6. A principal that a [`RequireLayer`] does not permit: **403** with `error="insufficient_scope"`;
-//!    no principal at all: 401 as in 2.
+//! 5. A store that cannot answer, or not in time (feature `deadline`): **503** with `Retry-After` and
+//!    without a challenge. Unknown is not denied, and down is not unauthorised.
+//! 6. A principal that has no [permission](authorize::Permissions): **403** with
+//!    `error="insufficient_scope"`; no principal at all: 401 as in 2.
+//! 7. An unencrypted connection, where [`RequireSecureTransportLayer`] enforces one: **403**.
 //!
 //! gRPC, gRPC-Web and Connect callers are told the same in their own protocols. Errors of the inner
 //! service pass untouched; a refusal is a response.
@@ -57,14 +60,19 @@
 //!
 //! # Where it goes in a stack
 //!
-//! Outside of it: whatever secures the transport, request ids, limits and a rate limit by client
+//! Outside of it: [`RequireSecureTransportLayer`], request ids, limits and a rate limit by client
 //! address, so that guessing is bounded before a store is asked. Inside of it: a rate limit by
-//! principal, [`RequireLayer`], validation of payloads, the handler. Put [`AuthLayer`] in front of
-//! *every* route: a route added outside of it is open, unless a [`RequireLayer`] further in refuses it.
+//! principal, [`AuthorizeLayer`], validation of payloads, the handler. Put [`AuthLayer`] in front of
+//! *every* route: a route added outside of it is open, unless an [`AuthorizeLayer`] or a [`RequireLayer`]
+//! further in refuses it.
 //!
 //! # Deployment caveats
 //!
 //! * A bearer token is as good as the channel it travels on: use TLS.
+//! * Client certificates are verified by the TLS layer of your server, or by nobody: configure it to. These layers
+//!   read names from what it has verified.
+//! * Permissions are compared with the path as it stands in the request, and cover no path that can be read in
+//!   two ways. A layer between them and the router must not rewrite it.
 //! * [`MemoryStore`] knows the tokens of its own process, and forgets them with it.
 //! * [`KeyRing`](token::KeyRing) keys belong in a secret store, apart from the records. Keep an old key
 //!   as verify-only until the last token issued under it has expired.
@@ -74,13 +82,24 @@
 //! # Failure modes
 //!
 //! Everything fails closed. No randomness, a full store or one that is down: no token is issued and
-//! nothing is kept. A store that cannot look up a token: 503. A key that was dropped from the ring: its
+//! nothing is kept. A store that cannot look up a token: 503. One that never answers: the request waits, unless
+//! a `Deadline` (feature `deadline`) is around the authenticator. A key that was dropped from the ring: its
 //! tokens are invalid. Nothing a caller sends can panic a layer, and no secret is stored, logged or
 //! echoed: stores keep HMAC-SHA256 digests, `Debug` redacts, secrets are wiped when dropped.
 //!
 //! # Features
 //!
-//! None yet; the default build keeps tokens in memory.
+//! Name | Description | Default?
+//! ---|---|---
+//! `axum` | find [`TlsInfo`] in axum's connect info |
+//! `client` | `client::BearerLayer`: attach a token to requests, and keep it fresh |
+//! `deadline` | `authenticate::Deadline`: 503 when an authenticator takes too long |
+//! `mtls` | `authenticate::MtlsAuthenticator`: who is calling, by client certificate |
+//! `rustls` | [`TlsInfo`] from a rustls connection |
+//! `tonic` | find the connection in tonic's connect info |
+//! `tower-http` | our authenticators in tower-http's `AsyncRequireAuthorizationLayer` and `ValidateRequestHeaderLayer` |
+//!
+//! The default build keeps tokens in memory, and has no async runtime and no framework in it.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // The public API is documented and free to grow.
@@ -106,8 +125,11 @@
 
 pub mod authenticate;
 pub mod authorize;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod store;
 pub mod token;
+pub mod transport;
 
 mod config;
 mod header;
@@ -116,7 +138,7 @@ mod refusal;
 mod tokens;
 
 pub use authenticate::{AuthError, AuthLayer, Authenticator, BearerAuthenticator};
-pub use authorize::RequireLayer;
+pub use authorize::{AuthorizeLayer, RequireLayer};
 pub use config::InvalidConfig;
 pub use random::SystemRng;
 pub use refusal::Realm;
@@ -124,6 +146,8 @@ pub use store::{InsertError, MemoryStore, StoreError, TokenStore};
 pub use tokens::{
     IssueError, Issued, NewToken, Tokens, TokensBuilder, Verified, VerifyError, Verifying,
 };
+
+pub use transport::{RequireSecureTransportLayer, TlsInfo};
 
 pub use tower_plugin_core::{
     Answer, AnswerFuture, Clock, Code, ManualClock, Principal, Rejection, ResponseBody, SystemClock,

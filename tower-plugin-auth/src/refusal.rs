@@ -1,6 +1,6 @@
-//! How both layers refuse: one head for every caller, a body of the user's own where he wants one.
+//! How every layer refuses: one head for every caller, a body of the user's own where he wants one.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header::WWW_AUTHENTICATE};
@@ -21,12 +21,7 @@ use crate::{authenticate::AuthError, config::InvalidConfig};
 /// );
 /// ```
 #[derive(Clone, Debug)]
-pub struct Realm {
-    bare: HeaderValue,
-    insufficient_scope: HeaderValue,
-    invalid_request: HeaderValue,
-    invalid_token: HeaderValue,
-}
+pub struct Realm(Arc<str>);
 
 impl Realm {
     /// Names a realm.
@@ -39,47 +34,63 @@ impl Realm {
         if !(1..=64).contains(&name.len()) || !name.bytes().all(quotable) {
             return Err(INVALID_REALM);
         }
-        let challenge = |error: &str| {
-            HeaderValue::from_str(&format!("Bearer realm=\"{name}\"{error}"))
-                .map_err(|_| INVALID_REALM)
-        };
-        Ok(Self {
-            bare: challenge("")?,
-            insufficient_scope: challenge(", error=\"insufficient_scope\"")?,
-            invalid_request: challenge(", error=\"invalid_request\"")?,
-            invalid_token: challenge(", error=\"invalid_token\"")?,
-        })
+        Ok(Self(name.into()))
     }
 }
 
 impl Default for Realm {
     /// `plugins`.
     fn default() -> Self {
-        Self {
-            bare: HeaderValue::from_static("Bearer realm=\"plugins\""),
-            insufficient_scope: HeaderValue::from_static(
-                "Bearer realm=\"plugins\", error=\"insufficient_scope\"",
-            ),
-            invalid_request: HeaderValue::from_static(
-                "Bearer realm=\"plugins\", error=\"invalid_request\"",
-            ),
-            invalid_token: HeaderValue::from_static(
-                "Bearer realm=\"plugins\", error=\"invalid_token\"",
-            ),
-        }
+        Self("plugins".into())
     }
 }
 
-#[derive(Clone, Default)]
+/// What the layers say when they refuse. Made when a layer is built, shared by its services.
+#[derive(Clone)]
 pub(crate) struct Refusals {
-    pub(crate) realm: Realm,
-    pub(crate) body: Option<Body>,
+    realm: Realm,
+    schemes: Arc<[Cow<'static, str>]>,
+    challenges: Arc<[Challenge]>,
+    body: Option<Body>,
 }
 
 /// Writes the body of a refusal for plain HTTP callers.
 type Body = Arc<dyn Fn(&Rejection) -> Response<Bytes> + Send + Sync>;
 
 impl Refusals {
+    /// Challenges of these schemes, each once, and of `Bearer` if there is none.
+    pub(crate) fn new(schemes: impl IntoIterator<Item = Cow<'static, str>>) -> Self {
+        let mut each_once: Vec<Cow<'static, str>> = Vec::new();
+        for scheme in schemes {
+            let is_token = !scheme.is_empty() && scheme.bytes().all(is_tchar);
+            if is_token && !each_once.contains(&scheme) {
+                each_once.push(scheme);
+            }
+        }
+        if each_once.is_empty() {
+            each_once.push(BEARER);
+        }
+        let realm = Realm::default();
+        Self {
+            challenges: Challenge::of(&realm, &each_once),
+            schemes: each_once.into(),
+            realm,
+            body: None,
+        }
+    }
+
+    pub(crate) fn set_realm(&mut self, realm: Realm) {
+        self.challenges = Challenge::of(&realm, &self.schemes);
+        self.realm = realm;
+    }
+
+    pub(crate) fn set_body<F>(&mut self, body: F)
+    where
+        F: Fn(&Rejection) -> Response<Bytes> + Send + Sync + 'static,
+    {
+        self.body = Some(Arc::new(body));
+    }
+
     /// Nobody is known to be calling.
     pub(crate) fn unauthenticated<B>(
         &self,
@@ -87,53 +98,96 @@ impl Refusals {
         request: &HeaderMap,
     ) -> Response<ResponseBody<B>> {
         let rejection = match error {
-            AuthError::Missing => Rejection::new(
-                Code::Unauthenticated,
-                "MISSING_CREDENTIAL",
-                "authentication required",
-            )
-            .with_header(WWW_AUTHENTICATE, self.realm.bare.clone()),
-            AuthError::InvalidRequest => Rejection::new(
-                Code::InvalidArgument,
-                "INVALID_REQUEST",
-                "exactly one credential must be sent",
-            )
-            .with_header(WWW_AUTHENTICATE, self.realm.invalid_request.clone()),
-            AuthError::Invalid(_) => {
-                Rejection::new(Code::Unauthenticated, "INVALID_TOKEN", "invalid token")
-                    .with_header(WWW_AUTHENTICATE, self.realm.invalid_token.clone())
-            }
+            AuthError::Missing => self.challenged(
+                Rejection::new(
+                    Code::Unauthenticated,
+                    "MISSING_CREDENTIAL",
+                    "authentication required",
+                ),
+                |challenge| &challenge.bare,
+            ),
+            AuthError::InvalidRequest => self.challenged(
+                Rejection::new(
+                    Code::InvalidArgument,
+                    "INVALID_REQUEST",
+                    "exactly one credential must be sent",
+                ),
+                |challenge| &challenge.invalid_request,
+            ),
+            AuthError::Invalid(_) => self.challenged(
+                Rejection::new(Code::Unauthenticated, "INVALID_TOKEN", "invalid token"),
+                |challenge| &challenge.invalid_token,
+            ),
+            AuthError::Credential(_) => self.challenged(
+                Rejection::new(
+                    Code::Unauthenticated,
+                    "INVALID_CREDENTIAL",
+                    "invalid credential",
+                ),
+                |challenge| &challenge.bare,
+            ),
             // No challenge: the caller's token may be fine, and sending another would not help.
-            AuthError::Unavailable(error) => Rejection::new(
-                Code::Unavailable,
-                "AUTHENTICATION_UNAVAILABLE",
-                "authentication is temporarily unavailable",
-            )
-            .with_retry_after(error.retry_after().unwrap_or(RETRY_AFTER)),
+            AuthError::Unavailable(error) => {
+                unavailable().with_retry_after(error.retry_after().unwrap_or(RETRY_AFTER))
+            }
+            AuthError::TimedOut => unavailable().with_retry_after(RETRY_AFTER),
         };
         let mut response = self.render(rejection, request);
-        if let AuthError::Invalid(reason) = error {
-            response.extensions_mut().insert(*reason);
+        match error {
+            AuthError::Invalid(reason) => {
+                response.extensions_mut().insert(*reason);
+            }
+            AuthError::Credential(problem) => {
+                response.extensions_mut().insert(*problem);
+            }
+            AuthError::InvalidRequest
+            | AuthError::Missing
+            | AuthError::TimedOut
+            | AuthError::Unavailable(_) => {}
         }
         response
     }
 
     /// Somebody is calling who may not.
     pub(crate) fn forbidden<B>(&self, request: &HeaderMap) -> Response<ResponseBody<B>> {
-        let rejection = Rejection::new(
-            Code::PermissionDenied,
-            "INSUFFICIENT_SCOPE",
-            "not authorized",
-        )
-        .with_header(WWW_AUTHENTICATE, self.realm.insufficient_scope.clone());
+        let rejection = self.challenged(
+            Rejection::new(
+                Code::PermissionDenied,
+                "INSUFFICIENT_SCOPE",
+                "not authorized",
+            ),
+            |challenge| &challenge.insufficient_scope,
+        );
         self.render(rejection, request)
     }
 
-    fn render<B>(&self, rejection: Rejection, request: &HeaderMap) -> Response<ResponseBody<B>> {
+    pub(crate) fn render<B>(
+        &self,
+        rejection: Rejection,
+        request: &HeaderMap,
+    ) -> Response<ResponseBody<B>> {
         match &self.body {
             None => rejection.into_response(request),
             Some(body) => rejection.into_response_with(request, |rejection| body(rejection)),
         }
+    }
+
+    fn challenged(
+        &self,
+        rejection: Rejection,
+        which: impl Fn(&Challenge) -> &HeaderValue,
+    ) -> Rejection {
+        let values = self.challenges.iter().map(which);
+        values.fold(rejection, |rejection, value| {
+            rejection.with_header(WWW_AUTHENTICATE, value.clone())
+        })
+    }
+}
+
+impl Default for Refusals {
+    /// Challenges of the scheme `Bearer`.
+    fn default() -> Self {
+        Self::new([BEARER])
     }
 }
 
@@ -141,9 +195,54 @@ impl fmt::Debug for Refusals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Refusals")
             .field("realm", &self.realm)
+            .field("schemes", &self.schemes)
             .finish_non_exhaustive()
     }
 }
+
+/// The challenges of one scheme. The error codes are RFC 6750's, and mean nothing outside of it.
+struct Challenge {
+    bare: HeaderValue,
+    insufficient_scope: HeaderValue,
+    invalid_request: HeaderValue,
+    invalid_token: HeaderValue,
+}
+
+impl Challenge {
+    fn of(realm: &Realm, schemes: &[Cow<'static, str>]) -> Arc<[Self]> {
+        let Realm(realm) = realm;
+        let one = |scheme: &Cow<'static, str>| {
+            let value = |error: &str| {
+                let error = if *scheme == BEARER { error } else { "" };
+                HeaderValue::from_str(&format!("{scheme} realm=\"{realm}\"{error}"))
+                    // Both were checked to fit into a header.
+                    .unwrap_or(HeaderValue::from_static("Bearer"))
+            };
+            Self {
+                bare: value(""),
+                insufficient_scope: value(", error=\"insufficient_scope\""),
+                invalid_request: value(", error=\"invalid_request\""),
+                invalid_token: value(", error=\"invalid_token\""),
+            }
+        };
+        schemes.iter().map(one).collect()
+    }
+}
+
+fn unavailable() -> Rejection {
+    Rejection::new(
+        Code::Unavailable,
+        "AUTHENTICATION_UNAVAILABLE",
+        "authentication is temporarily unavailable",
+    )
+}
+
+/// `tchar` of RFC 9110, section 5.6.2: what the name of a scheme is made of.
+pub(crate) fn is_tchar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+pub(crate) const BEARER: Cow<'static, str> = Cow::Borrowed("Bearer");
 
 /// For a store that does not know when it will be back.
 const RETRY_AFTER: Duration = Duration::from_secs(1);

@@ -1,4 +1,5 @@
 use std::{
+    borrow::Cow,
     fmt,
     future::Future,
     pin::Pin,
@@ -9,11 +10,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION, request::P
 use pin_project_lite::pin_project;
 use tower_plugin_core::Principal;
 
-use super::{AuthError, Authenticator};
+use super::{
+    AuthError, Authenticator, CredentialHeader,
+    credential::{at_most_one, mark_sensitive},
+};
 use crate::{
     Answer,
     store::TokenStore,
-    token::{InvalidReason, MalformedToken, TokenKind},
+    token::{InvalidReason, TokenKind},
     tokens::{Tokens, Verified, VerifyError, Verifying},
 };
 
@@ -26,24 +30,47 @@ pub const RUNTIME_ID: HeaderName = HeaderName::from_static("x-plugin-runtime-id"
 /// query or the body are not looked for. If [`X-Plugin-Runtime-ID`](RUNTIME_ID) is sent, it must be
 /// the subject of the token; it identifies nobody by itself.
 ///
+/// Issued tokens can be sent as API keys too, in a [header](Self::with_header) of another name: those are
+/// the keys to give out, as they expire and can be revoked.
+///
 /// See the [crate docs](crate) for an example.
 pub struct BearerAuthenticator<S> {
     tokens: Tokens<S>,
+    header: CredentialHeader,
 }
 
 impl<S: TokenStore> BearerAuthenticator<S> {
     /// Verifies against these tokens.
     #[must_use]
     pub fn new(tokens: Tokens<S>) -> Self {
-        Self { tokens }
+        Self {
+            tokens,
+            header: CredentialHeader::bearer(),
+        }
+    }
+
+    /// Looks for the token in this header instead.
+    #[must_use]
+    pub fn with_header(mut self, header: CredentialHeader) -> Self {
+        self.header = header;
+        self
+    }
+
+    /// The token a request carries, and the runtime id it claims with it.
+    fn credential<'a>(&self, headers: &'a HeaderMap) -> Result<Credential<'a>, AuthError> {
+        let token = self.header.read(headers)?;
+        let claimed = at_most_one(headers, &RUNTIME_ID)?;
+        Ok((token, claimed))
     }
 }
+
+type Credential<'a> = (&'a [u8], Option<&'a HeaderValue>);
 
 impl<S: TokenStore> Authenticator for BearerAuthenticator<S> {
     type Future = BearerFuture<S>;
 
     fn authenticate(&self, request: &Parts) -> Answer<Result<Principal, AuthError>, Self::Future> {
-        let (token, claimed) = match credential(&request.headers) {
+        let (token, claimed) = match self.credential(&request.headers) {
             Ok(credential) => credential,
             Err(error) => return Answer::Ready(Err(error)),
         };
@@ -55,12 +82,27 @@ impl<S: TokenStore> Authenticator for BearerAuthenticator<S> {
             }),
         }
     }
+
+    fn mark_sensitive(&self, headers: &mut HeaderMap) {
+        mark_sensitive(headers, &AUTHORIZATION);
+        self.header.mark_sensitive(headers);
+    }
+
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
+        vec![self.header.challenge()]
+    }
+
+    /// Whoever sent no token was told so at once.
+    fn waits_only_for_credentials(&self) -> bool {
+        true
+    }
 }
 
 impl<S> Clone for BearerAuthenticator<S> {
     fn clone(&self) -> Self {
         Self {
             tokens: self.tokens.clone(),
+            header: self.header.clone(),
         }
     }
 }
@@ -69,6 +111,7 @@ impl<S: fmt::Debug> fmt::Debug for BearerAuthenticator<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BearerAuthenticator")
             .field("tokens", &self.tokens)
+            .field("header", &self.header)
             .finish()
     }
 }
@@ -100,35 +143,6 @@ impl<S: TokenStore> fmt::Debug for BearerFuture<S> {
     }
 }
 
-/// The token a request carries, and the runtime id it claims with it.
-fn credential(headers: &HeaderMap) -> Result<(&[u8], Option<&HeaderValue>), AuthError> {
-    let authorization = at_most_one(headers, &AUTHORIZATION)?.ok_or(AuthError::Missing)?;
-    let claimed = at_most_one(headers, &RUNTIME_ID)?;
-    let Some((scheme, rest)) = authorization.as_bytes().split_at_checked(SCHEME.len()) else {
-        return Err(AuthError::Missing);
-    };
-    if !scheme.eq_ignore_ascii_case(SCHEME) {
-        return Err(AuthError::Missing);
-    }
-    match rest {
-        [] => Err(InvalidReason::Malformed(MalformedToken::Length).into()),
-        [b' ', ..] => Ok((rest.trim_ascii_start(), claimed)),
-        _ => Err(AuthError::Missing),
-    }
-}
-
-fn at_most_one<'a>(
-    headers: &'a HeaderMap,
-    name: &HeaderName,
-) -> Result<Option<&'a HeaderValue>, AuthError> {
-    let mut values = headers.get_all(name).iter();
-    let first = values.next();
-    match values.next() {
-        None => Ok(first),
-        Some(_) => Err(AuthError::InvalidRequest),
-    }
-}
-
 fn decide(
     verified: Result<Verified, VerifyError>,
     claimed: Option<&HeaderValue>,
@@ -140,5 +154,3 @@ fn decide(
     }
     Ok(principal.clone())
 }
-
-const SCHEME: &[u8] = b"Bearer";

@@ -10,8 +10,7 @@ use pin_project_lite::pin_project;
 use tower_plugin_core::{Principal, ResponseBody};
 use tower_service::Service;
 
-use super::AuthError;
-use crate::refusal::Refusals;
+use super::{AuthError, gate::Gate};
 
 pin_project! {
     /// The response of [`Auth`](super::Auth): a refusal, or what the inner service answers.
@@ -65,16 +64,14 @@ where
             let next = match state.as_mut().project() {
                 StateProj::Authenticating { decision, held } => {
                     let decision = ready!(decision.poll(cx));
-                    let Some(held) = held.take() else {
+                    let Some(mut held) = held.take() else {
                         return Poll::Pending;
                     };
-                    match decision {
-                        Ok(principal) => State::Calling {
-                            future: held.call(principal),
+                    match held.admit(decision) {
+                        None => State::Calling {
+                            future: held.call(),
                         },
-                        Err(error) => State::Rejected {
-                            response: Some(held.refuse(&error)),
-                        },
+                        refusal => State::Rejected { response: refusal },
                     }
                 }
                 StateProj::Calling { future } => {
@@ -118,29 +115,30 @@ pub(super) struct Held<S, B> {
     ready: S,
     parts: Parts,
     body: B,
-    refusals: Refusals,
+    gate: Gate,
 }
 
 impl<S, B> Held<S, B> {
-    pub(super) fn new(ready: S, parts: Parts, body: B, refusals: Refusals) -> Self {
+    pub(super) fn new(ready: S, parts: Parts, body: B, gate: Gate) -> Self {
         Self {
             ready,
             parts,
             body,
-            refusals,
+            gate,
         }
     }
 
-    fn call(mut self, principal: Principal) -> S::Future
+    fn admit<ResBody>(
+        &mut self,
+        decision: Result<Principal, AuthError>,
+    ) -> Option<Response<ResponseBody<ResBody>>> {
+        self.gate.admit(decision, &mut self.parts)
+    }
+
+    fn call(mut self) -> S::Future
     where
         S: Service<Request<B>>,
     {
-        self.parts.extensions.insert(principal);
         self.ready.call(Request::from_parts(self.parts, self.body))
-    }
-
-    fn refuse<ResBody>(self, error: &AuthError) -> Response<ResponseBody<ResBody>> {
-        tracing::debug!(?error, "request not authenticated");
-        self.refusals.unauthenticated(error, &self.parts.headers)
     }
 }

@@ -1,11 +1,12 @@
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::Response;
 use tower_layer::Layer;
 use tower_plugin_core::Rejection;
 
-use super::{Auth, Authenticator};
+use super::{
+    Auth, Authenticator,
+    gate::{Anonymous, Gate},
+};
 use crate::refusal::{Realm, Refusals};
 
 /// Lets a request through only when it is known who sent it, and tells the inner service who.
@@ -16,21 +17,36 @@ use crate::refusal::{Realm, Refusals};
 #[must_use]
 pub struct AuthLayer<A> {
     authenticator: A,
-    refusals: Refusals,
+    gate: Gate,
 }
 
 impl<A: Authenticator> AuthLayer<A> {
     /// Asks this authenticator, once per request.
     pub fn new(authenticator: A) -> Self {
+        let refusals = Refusals::new(authenticator.schemes());
         Self {
             authenticator,
-            refusals: Refusals::default(),
+            gate: Gate::new(refusals, Anonymous::Refuse),
+        }
+    }
+
+    /// As [`new`](Self::new), but a request without a credential passes: without a
+    /// [`Principal`](tower_plugin_core::Principal), also where a layer further out had left one.
+    ///
+    /// A credential that was sent and is not accepted is refused all the same, and so is everything while
+    /// nobody can tell. Who may do what anonymously is for the inner service to say; a
+    /// [`RequireLayer`](crate::RequireLayer) further in lets nobody in without a principal.
+    pub fn optional(authenticator: A) -> Self {
+        let refusals = Refusals::new(authenticator.schemes());
+        Self {
+            authenticator,
+            gate: Gate::new(refusals, Anonymous::Pass),
         }
     }
 
     /// The realm named in challenges: `plugins` by default.
     pub fn with_realm(mut self, realm: Realm) -> Self {
-        self.refusals.realm = realm;
+        self.gate.refusals_mut().set_realm(realm);
         self
     }
 
@@ -40,7 +56,7 @@ impl<A: Authenticator> AuthLayer<A> {
     where
         F: Fn(&Rejection) -> Response<Bytes> + Send + Sync + 'static,
     {
-        self.refusals.body = Some(Arc::new(body));
+        self.gate.refusals_mut().set_body(body);
         self
     }
 }
@@ -49,6 +65,6 @@ impl<S, A: Authenticator + Clone> Layer<S> for AuthLayer<A> {
     type Service = Auth<S, A>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Auth::new(inner, self.authenticator.clone(), self.refusals.clone())
+        Auth::new(inner, self.authenticator.clone(), self.gate.clone())
     }
 }

@@ -7,23 +7,23 @@ use http::{Request, Response};
 use tower_plugin_core::ResponseBody;
 use tower_service::Service;
 
-use super::{Authenticator, ResponseFuture, future::Held};
-use crate::{Answer, refusal::Refusals};
+use super::{Authenticator, ResponseFuture, future::Held, gate::Gate};
+use crate::Answer;
 
 /// The service made by [`AuthLayer`](super::AuthLayer).
 #[derive(Clone, Debug)]
 pub struct Auth<S, A> {
     inner: S,
     authenticator: A,
-    refusals: Refusals,
+    gate: Gate,
 }
 
 impl<S, A> Auth<S, A> {
-    pub(super) fn new(inner: S, authenticator: A, refusals: Refusals) -> Self {
+    pub(super) fn new(inner: S, authenticator: A, gate: Gate) -> Self {
         Self {
             inner,
             authenticator,
-            refusals,
+            gate,
         }
     }
 
@@ -63,21 +63,17 @@ where
         let answer = self.authenticator.authenticate(&parts);
         self.authenticator.mark_sensitive(&mut parts.headers);
         match answer {
-            Answer::Ready(Ok(principal)) => {
-                parts.extensions.insert(principal);
-                ResponseFuture::calling(self.inner.call(Request::from_parts(parts, body)))
-            }
-            Answer::Ready(Err(error)) => {
-                tracing::debug!(?error, "request not authenticated");
-                ResponseFuture::rejected(self.refusals.unauthenticated(&error, &parts.headers))
-            }
+            Answer::Ready(decision) => match self.gate.admit(decision, &mut parts) {
+                None => ResponseFuture::calling(self.inner.call(Request::from_parts(parts, body))),
+                Some(refusal) => ResponseFuture::rejected(refusal),
+            },
             Answer::Pending(decision) => {
                 // The clone may not be ready: hand the one that is to the future and keep the clone.
                 // <https://docs.rs/tower/latest/tower/trait.Service.html#be-careful-when-cloning-inner-services>
                 let clone = self.inner.clone();
                 let ready = mem::replace(&mut self.inner, clone);
-                let refusals = self.refusals.clone();
-                ResponseFuture::authenticating(decision, Held::new(ready, parts, body, refusals))
+                let held = Held::new(ready, parts, body, self.gate.clone());
+                ResponseFuture::authenticating(decision, held)
             }
         }
     }

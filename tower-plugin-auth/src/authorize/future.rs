@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 use tower_plugin_core::ResponseBody;
 
 pin_project! {
-    /// The response of [`Require`](super::Require): a refusal, or what the inner service answers.
+    /// The response of [`Authorize`](super::Authorize): a refusal, or what the inner service answers.
     pub struct ResponseFuture<F, B> {
         #[pin]
         state: State<F, B>,

@@ -1,58 +1,50 @@
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use bytes::Bytes;
-use http::{Response, request::Parts};
+use http::Response;
 use tower_layer::Layer;
-use tower_plugin_core::{Principal, Rejection};
+use tower_plugin_core::Rejection;
 
-use super::Require;
+use super::{Authorize, Authorizer};
 use crate::refusal::{Realm, Refusals};
 
-/// Refuses every request without a [`Principal`], and those a predicate does not permit.
+/// Refuses every request that a [`Permissions`](super::Permissions) does not permit its principal.
 ///
-/// It denies by default: where no [`AuthLayer`](crate::AuthLayer) has run, every caller gets 401 and
-/// the predicate is not even asked. A caller who is known and not permitted gets 403 with
-/// `error="insufficient_scope"` (RFC 6750, section 3.1).
+/// It denies by default: without a [`Principal`](tower_plugin_core::Principal) it is 401, and nobody is
+/// asked; a caller who is known and not permitted gets 403 with `error="insufficient_scope"` (RFC 6750,
+/// section 3.1), in its own protocol. What may be done by everybody who is known is said by
+/// [`AllowAll`](super::AllowAll).
 ///
 /// ```
-/// use tower_plugin_auth::{Principal, RequireLayer};
+/// use tower_plugin_auth::{AuthorizeLayer, authorize::{Callers, Permission, Permissions}};
 ///
-/// let anyone_known = RequireLayer::new();
-/// let admins = RequireLayer::when(|principal, _request| principal.attribute("role") == Some("admin"));
-/// # let _ = (anyone_known, admins);
+/// let permissions = Permissions::new()
+///     .permit(Callers::any(), "GET|HEAD /v1/items/*".parse()?)
+///     .permit(Callers::attribute("role", "admin"), "* /v1/**".parse()?)
+///     .permit(Callers::kind("runtime"), Permission::rpc("cache.v1.Cache", "*")?);
+/// let layer = AuthorizeLayer::new(permissions);
+/// # let _ = layer;
+/// # Ok::<_, tower_plugin_auth::authorize::InvalidPermission>(())
 /// ```
 #[derive(Clone)]
 #[must_use]
-pub struct RequireLayer<P = fn(&Principal, &Parts) -> bool> {
-    permits: P,
+pub struct AuthorizeLayer<A> {
+    authorizer: A,
     refusals: Refusals,
 }
 
-impl RequireLayer {
-    /// Permits every principal everything.
-    pub fn new() -> Self {
+impl<A: Authorizer> AuthorizeLayer<A> {
+    /// Permits what `authorizer` does.
+    pub fn new(authorizer: A) -> Self {
         Self {
-            permits: |_, _| true,
-            refusals: Refusals::default(),
-        }
-    }
-}
-
-impl<P> RequireLayer<P>
-where
-    P: Fn(&Principal, &Parts) -> bool,
-{
-    /// Permits what `permits` returns `true` for, given who is calling and the head of the request.
-    pub fn when(permits: P) -> Self {
-        Self {
-            permits,
+            authorizer,
             refusals: Refusals::default(),
         }
     }
 
     /// The realm named in challenges: `plugins` by default.
     pub fn with_realm(mut self, realm: Realm) -> Self {
-        self.refusals.realm = realm;
+        self.refusals.set_realm(realm);
         self
     }
 
@@ -62,28 +54,22 @@ where
     where
         F: Fn(&Rejection) -> Response<Bytes> + Send + Sync + 'static,
     {
-        self.refusals.body = Some(Arc::new(body));
+        self.refusals.set_body(body);
         self
     }
 }
 
-impl<S, P: Clone> Layer<S> for RequireLayer<P> {
-    type Service = Require<S, P>;
+impl<S, A: Clone> Layer<S> for AuthorizeLayer<A> {
+    type Service = Authorize<S, A>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Require::new(inner, self.permits.clone(), self.refusals.clone())
+        Authorize::new(inner, self.authorizer.clone(), self.refusals.clone())
     }
 }
 
-impl Default for RequireLayer {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl<P> fmt::Debug for RequireLayer<P> {
+impl<A> fmt::Debug for AuthorizeLayer<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequireLayer")
+        f.debug_struct("AuthorizeLayer")
             .field("refusals", &self.refusals)
             .finish_non_exhaustive()
     }

@@ -3,26 +3,27 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response, request::Parts};
+use http::{Request, Response};
 use tower_plugin_core::{Principal, ResponseBody};
 use tower_service::Service;
 
-use super::ResponseFuture;
+use super::{Authorizer, ResponseFuture};
 use crate::{authenticate::AuthError, refusal::Refusals};
 
-/// The service made by [`RequireLayer`](super::RequireLayer).
+/// The service made by [`AuthorizeLayer`](super::AuthorizeLayer) and
+/// [`RequireLayer`](super::RequireLayer).
 #[derive(Clone)]
-pub struct Require<S, P> {
+pub struct Authorize<S, A> {
     inner: S,
-    permits: P,
+    authorizer: A,
     refusals: Refusals,
 }
 
-impl<S, P> Require<S, P> {
-    pub(super) fn new(inner: S, permits: P, refusals: Refusals) -> Self {
+impl<S, A> Authorize<S, A> {
+    pub(super) fn new(inner: S, authorizer: A, refusals: Refusals) -> Self {
         Self {
             inner,
-            permits,
+            authorizer,
             refusals,
         }
     }
@@ -45,10 +46,10 @@ impl<S, P> Require<S, P> {
     }
 }
 
-impl<S, P, ReqBody, ResBody> Service<Request<ReqBody>> for Require<S, P>
+impl<S, A, ReqBody, ResBody> Service<Request<ReqBody>> for Authorize<S, A>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-    P: Fn(&Principal, &Parts) -> bool,
+    A: Authorizer,
 {
     type Response = Response<ResponseBody<ResBody>>;
     type Error = S::Error;
@@ -70,7 +71,7 @@ where
                     .unauthenticated(&AuthError::Missing, &parts.headers);
                 ResponseFuture::rejected(response)
             }
-            Some(principal) if !(self.permits)(principal, &parts) => {
+            Some(principal) if !self.authorizer.permits(principal, &parts) => {
                 tracing::debug!(subject = principal.subject(), "request not permitted");
                 ResponseFuture::rejected(self.refusals.forbidden(&parts.headers))
             }
@@ -79,9 +80,9 @@ where
     }
 }
 
-impl<S: fmt::Debug, P> fmt::Debug for Require<S, P> {
+impl<S: fmt::Debug, A> fmt::Debug for Authorize<S, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Require")
+        f.debug_struct("Authorize")
             .field("inner", &self.inner)
             .field("refusals", &self.refusals)
             .finish_non_exhaustive()

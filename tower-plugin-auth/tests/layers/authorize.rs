@@ -1,11 +1,12 @@
-//! `RequireLayer`.
+//! `AuthorizeLayer` and `RequireLayer`.
 
 use std::{io, sync::atomic::Ordering};
 
 use http::{Method, Request, Response, StatusCode, header::WWW_AUTHENTICATE};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_plugin_auth::{
-    AuthLayer, BearerAuthenticator, ManualClock, Principal, Realm, RequireLayer,
+    AuthLayer, AuthorizeLayer, BearerAuthenticator, ManualClock, Principal, Realm, RequireLayer,
+    authorize::{AllowAll, Callers, Permission, Permissions},
 };
 
 use crate::support::{Body, Whoami, bearer, issue, memory_tokens, request, text};
@@ -185,5 +186,102 @@ async fn both_layers_together_tell_401_from_403() {
                 "Bearer realm=\"writers\", error=\"insufficient_scope\""
             );
         }
+    }
+}
+
+/// F03: in the reference nobody asked who was calling, but for one route.
+#[tokio::test]
+async fn f03_a_refusal_is_told_in_the_caller_s_protocol() {
+    let permissions = Permissions::new().permit(
+        Callers::kind("runtime"),
+        Permission::rpc("{services}", "*").unwrap(),
+    );
+    let layer = AuthorizeLayer::new(permissions);
+    let cache = || Principal::new("runtime", "cache-1").with_attribute("services", "kv.v1.Store");
+    let http = ("text/plain", "content-type");
+    let grpc = ("application/grpc", "grpc-status");
+    let connect = ("application/proto", "content-type");
+    for (caller, path, (content_type, header), status, value) in [
+        (Some(cache()), "/kv.v1.Store/Get", http, 200, None),
+        (Some(cache()), "/kv.v1.Store/Get", grpc, 200, None),
+        (
+            Some(cache()),
+            "/kv.v1.Secrets/Get",
+            http,
+            403,
+            Some("application/problem+json"),
+        ),
+        (Some(cache()), "/kv.v1.Secrets/Get", grpc, 200, Some("7")),
+        (
+            Some(cache()),
+            "/kv.v1.Secrets/Get",
+            connect,
+            403,
+            Some("application/json"),
+        ),
+        (
+            Some(cache()),
+            "/kv.v1.Store/../Secrets/Get",
+            grpc,
+            200,
+            Some("7"),
+        ),
+        (
+            None,
+            "/kv.v1.Store/Get",
+            http,
+            401,
+            Some("application/problem+json"),
+        ),
+        (None, "/kv.v1.Store/Get", grpc, 200, Some("16")),
+        (
+            None,
+            "/kv.v1.Store/Get",
+            connect,
+            401,
+            Some("application/json"),
+        ),
+    ] {
+        let is_known = caller.is_some();
+        let mut request = from(caller);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = path.parse().unwrap();
+        let value_of = content_type.parse().unwrap();
+        request.headers_mut().insert("content-type", value_of);
+
+        let whoami = Whoami::default();
+        let calls = whoami.calls();
+        let response = layer.layer(whoami).oneshot(request).await.unwrap();
+        assert_eq!(response.status(), status, "{path} {content_type}");
+        let found = response
+            .headers()
+            .get(header)
+            .map(|found| found.to_str().unwrap());
+        assert_eq!(found, value, "{path} {content_type}");
+        assert_eq!(calls.load(Ordering::Relaxed), usize::from(value.is_none()));
+        let challenge = response.headers().get(WWW_AUTHENTICATE);
+        let expected = match (value, is_known) {
+            (None, _) => None,
+            (_, true) => Some("Bearer realm=\"plugins\", error=\"insufficient_scope\""),
+            (_, false) => Some("Bearer realm=\"plugins\""),
+        };
+        assert_eq!(challenge.map(|found| found.to_str().unwrap()), expected);
+    }
+}
+
+#[tokio::test]
+async fn to_allow_all_has_to_be_said_and_is_for_nobody_unknown() {
+    let anything = AuthorizeLayer::new(AllowAll);
+    let nothing = AuthorizeLayer::new(Permissions::new());
+    for (caller, by_all, by_none) in [
+        (Some(Principal::new("runtime", "cache-1")), 200, 403),
+        (None, 401, 401),
+    ] {
+        let response = anything
+            .layer(Whoami::default())
+            .oneshot(from(caller.clone()));
+        assert_eq!(response.await.unwrap().status(), by_all);
+        let response = nothing.layer(Whoami::default()).oneshot(from(caller));
+        assert_eq!(response.await.unwrap().status(), by_none);
     }
 }

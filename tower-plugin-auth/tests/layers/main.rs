@@ -2,4 +2,10 @@
 
 mod authenticate;
 mod authorize;
+mod choice;
+#[cfg(feature = "client")]
+mod client;
 mod support;
+#[cfg(feature = "tower-http")]
+mod tower_http;
+mod transport;

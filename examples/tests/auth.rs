@@ -1,0 +1,69 @@
+//! Runs the authentication examples as a user would.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+#[test]
+fn the_tokens_example_does_what_it_prints() {
+    let mut server = Server(
+        Command::new(env!("CARGO_BIN_EXE_axum-tokens"))
+            .args(["--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
+    let printed = BufReader::new(server.0.stdout.take().unwrap());
+    let mut script = String::new();
+    for line in printed.lines().skip(1) {
+        let line = line.unwrap();
+        script.push_str(&line);
+        script.push('\n');
+        if line.ends_with("echo") {
+            break;
+        }
+    }
+    let output = Command::new("sh")
+        .args(["-c", &script])
+        .output()
+        .expect("sh and curl: apt-get install curl");
+    let output = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<_> = output.lines().collect();
+    assert_eq!(lines[0], "401", "issued to anybody");
+    assert!(lines[1].starts_with("cache-"), "{output}");
+    assert_eq!(lines[2..4], ["403", "204"], "{output}");
+    assert!(lines[4].contains("invalid token"), "{output}");
+}
+
+#[test]
+fn the_mtls_example_does_what_it_says() {
+    let output = Command::new(env!("CARGO_BIN_EXE_tonic-mtls"))
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<_> = printed.lines().skip(1).collect();
+    let expected = [
+        "cache:     Ok Ok",
+        "host:      Ok PermissionDenied",
+        "other:     PermissionDenied PermissionDenied",
+        "nobody:    Unauthenticated Unauthenticated",
+        "replaced:  Ok Ok",
+        "still on:  Ok Ok",
+    ];
+    assert_eq!(
+        lines,
+        expected,
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,327 @@
+//! Random secrets in every field that holds a credential; whatever fails, none of them is seen again: in no
+//! line of the log, no `Debug` output, no error and no response.
+
+use std::{
+    convert::Infallible,
+    fmt::Debug,
+    future::pending,
+    io,
+    sync::{Arc, LazyLock, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response};
+use http_body_util::{BodyExt, Full};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
+use tower_plugin_auth::{
+    AuthError, AuthLayer, AuthorizeLayer, BearerAuthenticator, MemoryStore, NewToken, Principal,
+    RequireLayer, RequireSecureTransportLayer, StoreError, SystemRng, Tokens,
+    authenticate::{
+        ApiKeyAuthenticator, ApiKeys, Authenticator, CredentialHeader, Deadline, FirstOf,
+        from_async_fn, from_fn,
+    },
+    authorize::{AllowAll, Permissions},
+    client::{BearerLayer, BearerToken, Origin},
+    token::{KeyRing, PresentedToken, Rng, TokenKind, mint},
+    transport::SecureTransport,
+};
+
+type Body = Full<Bytes>;
+
+/// F09: the reference kept secrets in clear, and its example logged the start of one.
+#[tokio::test(start_paused = true)]
+async fn f09_no_secret_is_seen_again() {
+    let log = Log::install();
+    let mut seen = Seen::default();
+    servers(&mut seen).await;
+    clients(&mut seen).await;
+    seen.text.push_str(&log.take());
+    for line in [
+        "request not authenticated",
+        "handler saw",
+        "no token to be had",
+    ] {
+        assert!(seen.text.contains(line), "{line:?} was not logged");
+    }
+    seen.check();
+}
+
+/// What could be seen, and what must not be.
+#[derive(Default)]
+struct Seen {
+    text: String,
+    secrets: Vec<String>,
+}
+
+impl Seen {
+    /// 32 characters fit for any header.
+    fn secret(&mut self) -> String {
+        let mut bytes = [0; 32];
+        SystemRng.fill(&mut bytes).unwrap();
+        let letters = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789-_";
+        let text = bytes.map(|byte| char::from(letters[usize::from(byte) % letters.len()]));
+        let text = String::from_iter(text);
+        self.secrets.push(text.clone());
+        text
+    }
+
+    fn show(&mut self, value: &impl Debug) {
+        self.text.push_str(&format!("{value:?}\n{value:#?}\n"));
+    }
+
+    async fn response<B>(&mut self, response: Response<B>)
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: Debug,
+    {
+        let (parts, body) = response.into_parts();
+        self.show(&parts);
+        let rejection = parts.extensions.get::<tower_plugin_auth::Rejection>();
+        self.show(&rejection);
+        let body = body.collect().await.unwrap();
+        self.text
+            .push_str(&String::from_utf8_lossy(&body.to_bytes()));
+    }
+
+    /// No part of a secret long enough to be of use.
+    fn check(&self) {
+        for secret in &self.secrets {
+            for part in secret.as_bytes().windows(10).step_by(3) {
+                let part = std::str::from_utf8(part).unwrap();
+                if let Some(at) = self.text.find(part) {
+                    let around = self.text.get(at.saturating_sub(200)..).unwrap_or_default();
+                    panic!("{part} is seen: {}", &around[..around.len().min(400)]);
+                }
+            }
+        }
+    }
+}
+
+async fn servers(seen: &mut Seen) {
+    let tokens = tokens();
+    let issued = tokens.issue(NewToken::runtime(&"cache".parse().unwrap()));
+    let issued = issued.await.unwrap();
+    let revoked = tokens.issue(NewToken::runtime(&"cache".parse().unwrap()));
+    let revoked = revoked.await.unwrap();
+    tokens.revoke(&revoked.token().id()).await.unwrap();
+    let grant = NewToken::for_principal(TokenKind::Grant, Principal::new("test", "a"));
+    let grant = tokens.issue(grant).await.unwrap();
+    let other_keys = KeyRing::random(&SystemRng).unwrap();
+    let unknown = mint(TokenKind::Runtime, &other_keys, &SystemRng).unwrap();
+    let garbage = seen.secret();
+    let mut near = issued.token().expose().to_owned();
+    near.truncate(near.len() - 2);
+    near.push_str("AA");
+    let issued_tokens = [
+        issued.token(),
+        revoked.token(),
+        grant.token(),
+        unknown.token(),
+    ];
+    for token in issued_tokens {
+        // The id is public; what follows is not.
+        seen.secrets.push(token.expose()[4 + 23..].to_owned());
+        seen.show(token);
+        seen.show(&PresentedToken::parse(token.expose().as_bytes()));
+    }
+    seen.show(&issued);
+    seen.show(&other_keys);
+    let key = seen.secret();
+    let keys = || {
+        let billing = Principal::new("api-key", "billing");
+        ApiKeys::new([(&key, billing)], &SystemRng).unwrap()
+    };
+    for bad in [&garbage, &format!("{garbage} {key}")] {
+        let pair = || (bad, Principal::new("api-key", "a"));
+        seen.show(&ApiKeys::new([pair(), pair()], &SystemRng));
+    }
+    let custom = CredentialHeader::new("x-custom-auth".parse().unwrap());
+    let custom = custom.with_scheme("Token").unwrap();
+
+    // Every form of every credential, right and wrong, alone and together.
+    let mut requests: Vec<Vec<(&str, String)>> = vec![vec![]];
+    let mut credentials: Vec<String> = issued_tokens.map(|token| token.expose().to_owned()).into();
+    credentials.extend([near, key.clone(), garbage.clone(), seen.secret()]);
+    for text in &credentials {
+        for scheme in ["Bearer ", "bearer  ", "Basic ", "Token ", "Bearer", ""] {
+            let value = format!("{scheme}{text}");
+            for name in ["authorization", "x-api-key", "x-custom-auth"] {
+                requests.push(vec![(name, value.clone())]);
+                requests.push(vec![(name, value.clone()), (name, value.clone())]);
+                requests.push(vec![(name, format!("{value}, {value}"))]);
+            }
+        }
+        let bearer = format!("Bearer {}", issued.token().expose());
+        let id = ("x-plugin-runtime-id", text.clone());
+        requests.push(vec![
+            ("authorization", bearer.clone()),
+            ("x-api-key", text.clone()),
+        ]);
+        requests.push(vec![("authorization", bearer), id]);
+    }
+
+    let bearer = || BearerAuthenticator::new(tokens.clone());
+    let by_key = || ApiKeyAuthenticator::new(keys());
+    let several = || {
+        let list = FirstOf::builder()
+            .or(bearer())
+            .or(by_key())
+            .or(ApiKeyAuthenticator::new(keys()).with_header(custom.clone()));
+        list.build().unwrap()
+    };
+    let hangs = from_async_fn(|_| pending());
+    let down = from_fn(|_| Err(AuthError::Unavailable(StoreError::unavailable("refused"))));
+    let hangs = Deadline::new(hangs, Duration::from_secs(1)).unwrap();
+    let by_custom = bearer().with_header(custom.clone());
+    serve(seen, &requests, bearer(), &[]).await;
+    serve(seen, &requests, by_custom, &["x-custom-auth"]).await;
+    serve(seen, &requests, by_key(), &["x-api-key"]).await;
+    serve(seen, &requests, several(), &["x-api-key", "x-custom-auth"]).await;
+    serve(seen, &requests[..3], hangs, &[]).await;
+    serve(seen, &requests[..3], down, &[]).await;
+}
+
+/// Sends the requests through every layer around this authenticator, in three protocols. It reads
+/// `Authorization` and these headers.
+async fn serve<A>(
+    seen: &mut Seen,
+    requests: &[Vec<(&str, String)>],
+    authenticator: A,
+    headers: &'static [&'static str],
+) where
+    A: Authenticator + Clone + Debug,
+{
+    let warn = RequireSecureTransportLayer::new(SecureTransport::Warn);
+    let open = ServiceBuilder::new()
+        .layer(warn.clone())
+        .layer(AuthLayer::optional(authenticator.clone()))
+        .layer(AuthorizeLayer::new(AllowAll));
+    let closed = ServiceBuilder::new()
+        .layer(warn)
+        .layer(AuthLayer::new(authenticator.clone()))
+        .layer(AuthorizeLayer::new(Permissions::new()))
+        .layer(RequireLayer::new());
+    seen.show(&authenticator);
+    seen.show(&open);
+    seen.show(&closed);
+    let mut open = open.service(handler(headers));
+    let mut closed = closed.service(handler(headers));
+    for headers in requests {
+        for content_type in ["text/plain", "application/grpc", "application/proto"] {
+            let request = || {
+                let mut request = Request::post("/a").header("content-type", content_type);
+                for (name, value) in headers {
+                    request = request.header(*name, value);
+                }
+                request.body(Body::default()).unwrap()
+            };
+            let answer = open.ready().await.unwrap().call(request()).await.unwrap();
+            seen.response(answer).await;
+            let answer = closed.ready().await.unwrap().call(request()).await.unwrap();
+            seen.response(answer).await;
+        }
+    }
+}
+
+async fn clients(seen: &mut Seen) {
+    let origin = || Origin::new("https://a.example").unwrap();
+    for header in [
+        CredentialHeader::bearer(),
+        CredentialHeader::new("x-api-key".parse().unwrap()),
+    ] {
+        let secret = seen.secret();
+        let token = {
+            let secret = secret.clone();
+            move || std::future::ready(BearerToken::new(&secret, Duration::from_secs(60)))
+        };
+        seen.show(&token().into_inner());
+        seen.show(&BearerToken::new(
+            &format!("{secret}\n"),
+            Duration::from_secs(60),
+        ));
+        let layer = BearerLayer::new(token, origin()).with_header(header);
+        seen.show(&layer);
+        let client = layer.layer(handler(&["x-api-key"]));
+        seen.show(&client);
+        for uri in ["https://a.example/", "https://b.example/", "/a"] {
+            let request = Request::get(uri).body(Body::default()).unwrap();
+            let answer = client.clone().oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), 200);
+            seen.response(answer).await;
+        }
+    }
+    let fails = || std::future::ready(Err::<BearerToken, _>(io::Error::other("down")));
+    let client = BearerLayer::new(fails, origin()).layer(handler(&[]));
+    let answer = client.oneshot(Request::default()).await.unwrap();
+    assert_eq!(answer.status(), 503);
+    seen.response(answer).await;
+}
+
+/// A handler as careless as any: it logs all it is given, and sends it back. Of the headers that hold
+/// credentials here, it is given those that are known to do so.
+fn handler(
+    headers: &'static [&'static str],
+) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Debug {
+    service_fn(async move |mut request: Request<Body>| {
+        for name in ["x-api-key", "x-custom-auth", "x-plugin-runtime-id"] {
+            if !headers.contains(&name) {
+                request.headers_mut().remove(name);
+            }
+        }
+        let shown = format!("{request:?} {:?}", request.extensions().get::<Principal>());
+        tracing::info!("handler saw {shown}");
+        Ok(Response::new(Body::from(shown)))
+    })
+}
+
+fn tokens() -> Tokens<MemoryStore> {
+    let keys = KeyRing::random(&SystemRng).unwrap();
+    let store = MemoryStore::new(100).unwrap();
+    Tokens::builder(store, keys).build().unwrap()
+}
+
+/// Every line of every crate, at every level.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn install() -> Self {
+        static LOG: LazyLock<Log> = LazyLock::new(|| {
+            let log = Log::default();
+            let writer = log.clone();
+            tracing_subscriber::fmt()
+                .with_max_level(tracing::Level::TRACE)
+                .with_ansi(false)
+                .with_writer(move || writer.clone())
+                .init();
+            log
+        });
+        LOG.clone()
+    }
+
+    fn take(&self) -> String {
+        let bytes = std::mem::take(&mut *self.0.lock().unwrap());
+        String::from_utf8(bytes).unwrap()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(buffer);
+        Ok(buffer.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_secret_that_is_seen_is_found() {
+    let mut seen = Seen::default();
+    let secret = seen.secret();
+    seen.show(&HeaderValue::from_str(&secret).unwrap());
+    let found = std::panic::catch_unwind(move || seen.check());
+    assert!(found.is_err(), "this test proves nothing");
+}

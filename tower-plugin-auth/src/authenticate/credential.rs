@@ -1,0 +1,128 @@
+use std::{borrow::Cow, sync::Arc};
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{AUTHORIZATION, Entry},
+};
+
+use super::AuthError;
+use crate::{
+    config::InvalidConfig,
+    refusal::{BEARER, is_tchar},
+};
+
+/// Where in a request a credential stands: a header, and the scheme its value starts with, if any.
+///
+/// ```
+/// use tower_plugin_auth::authenticate::CredentialHeader;
+///
+/// // X-Custom-Auth: Token my-custom-token
+/// let header = CredentialHeader::new("x-custom-auth".parse()?).with_scheme("Token")?;
+/// # let _ = header;
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct CredentialHeader {
+    name: HeaderName,
+    scheme: Option<Arc<str>>,
+}
+
+impl CredentialHeader {
+    /// `Authorization: Bearer CREDENTIAL` (RFC 6750, section 2.1).
+    #[must_use]
+    pub fn bearer() -> Self {
+        Self {
+            name: AUTHORIZATION,
+            scheme: Some(BEARER.into()),
+        }
+    }
+
+    /// A header whose whole value is the credential.
+    #[must_use]
+    pub const fn new(name: HeaderName) -> Self {
+        Self { name, scheme: None }
+    }
+
+    /// Expects the value to start with this word, in any case, and a space. A value that starts with
+    /// another is taken for no credential at all.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] unless it is 1 to 32 characters of a token (RFC 9110, section 5.6.2).
+    pub fn with_scheme(mut self, scheme: &str) -> Result<Self, InvalidConfig> {
+        if !(1..=32).contains(&scheme.len()) || !scheme.bytes().all(is_tchar) {
+            return Err(InvalidConfig::new(
+                "scheme",
+                "1 to 32 letters, digits and characters of \"!#$%&'*+-.^_`|~\"",
+            ));
+        }
+        self.scheme = Some(scheme.into());
+        Ok(self)
+    }
+
+    /// The one credential; it may be empty.
+    pub(super) fn read<'a>(&self, headers: &'a HeaderMap) -> Result<&'a [u8], AuthError> {
+        let value = at_most_one(headers, &self.name)?.ok_or(AuthError::Missing)?;
+        let Some(scheme) = &self.scheme else {
+            return Ok(value.as_bytes().trim_ascii());
+        };
+        let Some((sent, rest)) = value.as_bytes().split_at_checked(scheme.len()) else {
+            return Err(AuthError::Missing);
+        };
+        match rest {
+            _ if !sent.eq_ignore_ascii_case(scheme.as_bytes()) => Err(AuthError::Missing),
+            [] => Ok(rest),
+            [b' ', ..] => Ok(rest.trim_ascii_start()),
+            _ => Err(AuthError::Missing),
+        }
+    }
+
+    #[cfg(feature = "client")]
+    pub(crate) fn name(&self) -> &HeaderName {
+        &self.name
+    }
+
+    #[cfg(feature = "client")]
+    pub(crate) fn scheme(&self) -> Option<&str> {
+        self.scheme.as_deref()
+    }
+
+    pub(super) fn mark_sensitive(&self, headers: &mut HeaderMap) {
+        mark_sensitive(headers, &self.name);
+    }
+
+    /// The scheme to name in a challenge. A header other than `Authorization` has none registered;
+    /// `ApiKey` is what is commonly sent.
+    pub(super) fn challenge(&self) -> Cow<'static, str> {
+        match &self.scheme {
+            Some(scheme) if self.name == AUTHORIZATION => {
+                if **scheme == *BEARER {
+                    BEARER
+                } else {
+                    Cow::Owned((**scheme).to_owned())
+                }
+            }
+            _ => Cow::Borrowed("ApiKey"),
+        }
+    }
+}
+
+pub(super) fn at_most_one<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a HeaderValue>, AuthError> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    match values.next() {
+        None => Ok(first),
+        Some(_) => Err(AuthError::InvalidRequest),
+    }
+}
+
+pub(super) fn mark_sensitive(headers: &mut HeaderMap, name: &HeaderName) {
+    if let Entry::Occupied(mut values) = headers.entry(name) {
+        for value in values.iter_mut() {
+            value.set_sensitive(true);
+        }
+    }
+}
