@@ -122,7 +122,8 @@ pub use random::SystemRng;
 pub use refusal::Realm;
 pub use store::{InsertError, MemoryStore, StoreError, TokenStore};
 pub use tokens::{
-    IssueError, Issued, NewToken, Tokens, TokensBuilder, Verified, VerifyError, Verifying,
+    IssueError, Issued, NewToken, RotateError, TokenEvent, Tokens, TokensBuilder, Verified,
+    VerifyError, Verifying,
 };
 
 pub use tower_plugin_core::{
