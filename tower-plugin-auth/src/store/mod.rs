@@ -1,20 +1,28 @@
 //! Where the records of tokens are kept.
 
-use std::{future::Future, sync::Arc, time::SystemTime};
+use std::{future::Future, pin::Pin, sync::Arc, time::SystemTime};
 
 use crate::{
     Answer,
     token::{Record, TokenId},
 };
 
+#[cfg(feature = "cache")]
+mod cached;
 mod error;
 mod memory;
 mod query;
+#[cfg(feature = "redis")]
+mod redis;
 mod shared;
 
+#[cfg(feature = "cache")]
+pub use cached::{CachedLookup, CachedStore, CachedStoreBuilder, Invalidator};
 pub use error::{InsertError, StoreError};
 pub use memory::MemoryStore;
 pub use query::{Cursor, Filter, List, Revocation};
+#[cfg(feature = "redis")]
+pub use redis::{RedisStore, RedisStoreBuilder};
 pub use shared::SharedStore;
 
 /// Keeps the [records](Record) of issued tokens, each under its public id.
@@ -74,6 +82,9 @@ pub trait TokenStore: Send + Sync + 'static {
     /// Drops what may be forgotten at `now`; how many records that were.
     fn sweep(&self, now: SystemTime) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }
+
+/// A lookup of no particular type.
+pub type BoxLookup = Pin<Box<dyn Future<Output = Found> + Send>>;
 
 /// What a store says of an id: a record, none, or that it cannot say.
 pub type Found = Result<Option<Arc<Record>>, StoreError>;

@@ -1,6 +1,6 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::SystemTime};
 
-use super::{Found, InsertError, List, Revocation, StoreError, TokenStore};
+use super::{BoxLookup, Found, InsertError, List, Revocation, StoreError, TokenStore};
 use crate::{
     Answer,
     token::{Record, TokenId},
@@ -36,7 +36,7 @@ impl fmt::Debug for SharedStore {
 }
 
 impl TokenStore for SharedStore {
-    type Lookup = Boxed<'static, Found>;
+    type Lookup = BoxLookup;
 
     fn get(&self, id: &TokenId) -> Answer<Found, Self::Lookup> {
         self.0.get(id)
@@ -79,7 +79,7 @@ type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// [`TokenStore`] in a form that can be a trait object.
 trait Erased: Send + Sync {
-    fn get(&self, id: &TokenId) -> Answer<Found, Boxed<'static, Found>>;
+    fn get(&self, id: &TokenId) -> Answer<Found, BoxLookup>;
     fn insert(&self, record: Record, now: SystemTime) -> Boxed<'_, Result<(), InsertError>>;
     fn update(&self, next: Record, now: SystemTime) -> Boxed<'_, Result<bool, StoreError>>;
     fn take(&self, id: TokenId) -> Boxed<'_, Found>;
@@ -89,7 +89,7 @@ trait Erased: Send + Sync {
 }
 
 impl<S: TokenStore> Erased for S {
-    fn get(&self, id: &TokenId) -> Answer<Found, Boxed<'static, Found>> {
+    fn get(&self, id: &TokenId) -> Answer<Found, BoxLookup> {
         match TokenStore::get(self, id) {
             Answer::Ready(found) => Answer::Ready(found),
             Answer::Pending(lookup) => Answer::Pending(Box::pin(lookup)),
