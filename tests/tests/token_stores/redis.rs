@@ -22,3 +22,7 @@ pub(crate) fn store(url: &str, capacity: usize) -> RedisStore {
         .build()
         .unwrap()
 }
+
+mod news;
+mod records;
+mod trouble;
