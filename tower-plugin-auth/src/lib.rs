@@ -106,6 +106,7 @@
 
 pub mod authenticate;
 pub mod authorize;
+pub mod refresh;
 pub mod store;
 pub mod token;
 
@@ -119,6 +120,7 @@ pub use authenticate::{AuthError, AuthLayer, Authenticator, BearerAuthenticator}
 pub use authorize::RequireLayer;
 pub use config::InvalidConfig;
 pub use random::SystemRng;
+pub use refresh::RefreshHintLayer;
 pub use refusal::Realm;
 pub use store::{InsertError, MemoryStore, StoreError, TokenStore};
 pub use tokens::{
