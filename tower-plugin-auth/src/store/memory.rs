@@ -87,7 +87,7 @@ impl MemoryStore {
         self.shards.iter().map(live).sum()
     }
 
-    fn insert_now(&self, record: Record, now: SystemTime) -> Result<(), InsertError> {
+    pub(super) fn insert_now(&self, record: Record, now: SystemTime) -> Result<(), InsertError> {
         let _writer = self.writer.lock();
         // Only who has the lock adds, so there is no more room than is seen here, though maybe less
         // is taken.
@@ -120,11 +120,22 @@ impl MemoryStore {
         dropped
     }
 
-    fn update_now(&self, next: Record) -> bool {
+    pub(super) fn update_now(&self, next: Record) -> bool {
         self.shard(&next.id()).0.write().update(next)
     }
 
-    fn take_now(&self, id: &TokenId) -> Option<Arc<Record>> {
+    #[cfg(all(feature = "encrypted-file", unix))]
+    pub(super) fn find(&self, id: &TokenId) -> Option<Arc<Record>> {
+        self.shard(id).0.read().get(id)
+    }
+
+    #[cfg(all(feature = "encrypted-file", unix))]
+    pub(super) fn all(&self) -> Vec<Arc<Record>> {
+        let of = |shard: &Shard| shard.0.read().values().cloned().collect::<Vec<_>>();
+        self.shards.iter().flat_map(of).collect()
+    }
+
+    pub(super) fn take_now(&self, id: &TokenId) -> Option<Arc<Record>> {
         let taken = self.shard(id).0.write().remove(id);
         if taken.is_some() {
             self.len.fetch_sub(1, Ordering::AcqRel);
@@ -132,7 +143,7 @@ impl MemoryStore {
         taken
     }
 
-    fn revoke_now(&self, revocation: Revocation<'_>) -> u64 {
+    pub(super) fn revoke_now(&self, revocation: Revocation<'_>) -> u64 {
         // While this is held nothing is added, so what is revoked leaves no successor behind.
         let _writer = self.writer.lock();
         let revoked = |id: &TokenId| self.take_now(id).is_some();
@@ -172,7 +183,7 @@ impl MemoryStore {
         page.into_values().collect()
     }
 
-    fn sweep_now(&self, now: SystemTime) -> u64 {
+    pub(super) fn sweep_now(&self, now: SystemTime) -> u64 {
         let sweep = |shard| self.sweep_shard(shard, now, Sweep::Forgettable);
         let dropped: usize = self.shards.iter().map(sweep).sum();
         u64::try_from(dropped).unwrap_or(u64::MAX)

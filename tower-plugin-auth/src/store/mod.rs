@@ -10,6 +10,8 @@ use crate::{
 #[cfg(feature = "cache")]
 mod cached;
 mod error;
+#[cfg(all(feature = "encrypted-file", unix))]
+mod file;
 mod memory;
 mod query;
 #[cfg(feature = "redis")]
@@ -19,6 +21,11 @@ mod shared;
 #[cfg(feature = "cache")]
 pub use cached::{CachedLookup, CachedStore, CachedStoreBuilder, Invalidator};
 pub use error::{InsertError, StoreError};
+#[cfg(all(feature = "encrypted-file", unix))]
+pub use file::{
+    EncryptedFileStore, EncryptedFileStoreBuilder, FileError, FileErrorKind, FileKey, FileKeyRing,
+    InvalidFileKey, sealed,
+};
 pub use memory::MemoryStore;
 pub use query::{Cursor, Filter, List, Revocation};
 #[cfg(feature = "redis")]

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::token::{KeyRing, Pepper, Rng, RngError, mint};
+use crate::token::{InvalidReason, KeyRing, Pepper, Rng, RngError, mint};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const NANO: Duration = Duration::from_nanos(1);
