@@ -1,5 +1,6 @@
 //! Every token store keeps the same promises: one suite, run over each of them.
 
+mod file;
 mod memory;
 mod redis;
 mod suite;
