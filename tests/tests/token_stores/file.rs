@@ -44,7 +44,7 @@ fn a_process_killed_at_any_moment_leaves_what_it_was_promised() {
     drop(builder(&path).create().unwrap());
     let mut there = BTreeSet::new();
     let (mut next, mut changes) = (0, 0);
-    for round in 0..40 {
+    for round in 0..40_usize {
         let mut child = Command::new(env::current_exe().unwrap())
             .args(["file::changes_until_it_is_killed", "--exact", "--ignored"])
             .args(["--nocapture", "--test-threads=1"])
@@ -54,44 +54,50 @@ fn a_process_killed_at_any_moment_leaves_what_it_was_promised() {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        // Once it is at work, somewhere in a change, which takes a millisecond or so.
-        let first = format!("+ {next}");
-        assert!(lines.by_ref().any(|line| line.unwrap() == first));
-        there.insert(next);
-        next += 1;
-        let pause = Duration::from_micros(1237 * round % 25_000);
-        let killer = std::thread::spawn(move || {
-            spin(pause);
-            child.kill().unwrap();
-            child.wait().unwrap();
-        });
-        for line in lines {
-            let line = line.unwrap();
-            let Some((sign, number)) = line.split_once(' ') else {
-                continue;
-            };
-            let Ok(number) = number.parse::<u128>() else {
-                continue;
-            };
+        // When it has done so many changes, and at some moment of the next, which takes a millisecond
+        // or several.
+        for line in lines
+            .by_ref()
+            .map(Result::unwrap)
+            .filter(|line| is_change(line))
+            .take(1 + round % 4)
+        {
+            apply(&line, &mut there);
             changes += 1;
-            match sign {
-                "+" => there.insert(number),
-                _ => there.remove(&number),
-            };
-            next = next.max(number + 1);
         }
-        killer.join().unwrap();
+        spin(Duration::from_micros(237 * round as u64 % 4000));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        for line in lines.map(Result::unwrap).filter(|line| is_change(line)) {
+            apply(&line, &mut there);
+        }
 
         let store = builder(&path).open().unwrap();
-        let found: BTreeSet<_> = (0..next + 2)
+        let found: BTreeSet<_> = (0..next + 1000)
             .filter(|number| has(&store, *number))
             .collect();
         let unsaid: Vec<_> = found.symmetric_difference(&there).collect();
         assert!(unsaid.len() <= 1, "round {round}: {unsaid:?}");
+        next = found
+            .union(&there)
+            .last()
+            .map_or(next, |last| next.max(last + 1));
         there = found;
-        next = there.last().map_or(next, |last| next.max(last + 1));
     }
-    assert!(changes > 40, "the children did nothing");
+    assert_eq!(changes, 10 * (1 + 2 + 3 + 4));
+}
+
+fn is_change(line: &str) -> bool {
+    line.starts_with("+ ") || line.starts_with("- ")
+}
+
+fn apply(line: &str, there: &mut BTreeSet<u128>) {
+    let (sign, number) = line.split_once(' ').unwrap();
+    let number = number.parse().unwrap();
+    match sign {
+        "+" => there.insert(number),
+        _ => there.remove(&number),
+    };
 }
 
 #[tokio::test]

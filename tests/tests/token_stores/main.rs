@@ -3,5 +3,6 @@
 mod file;
 mod memory;
 mod redis;
+mod regressions;
 mod suite;
 mod support;
