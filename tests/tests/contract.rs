@@ -22,7 +22,7 @@ use tower_plugin_auth::{
     authenticate::{Deadline, FirstOf, from_async_fn},
     authorize::{AllowAll, Callers, Permissions},
     client::{BearerLayer, BearerToken, Origin},
-    store::Found,
+    store::{Found, List, Revocation},
     token::{KeyRing, Record, TokenId},
     transport::{ForwardedProto, SecureTransport},
 };
@@ -452,8 +452,24 @@ impl TokenStore for Slow<MemoryStore> {
         self.0.insert(record, now).await
     }
 
-    async fn revoke(&self, id: &TokenId) -> Result<bool, StoreError> {
-        self.0.revoke(id).await
+    async fn update(&self, next: Record, now: SystemTime) -> Result<bool, StoreError> {
+        self.0.update(next, now).await
+    }
+
+    async fn take(&self, id: &TokenId) -> Found {
+        self.0.take(id).await
+    }
+
+    async fn revoke(&self, revocation: Revocation<'_>) -> Result<u64, StoreError> {
+        self.0.revoke(revocation).await
+    }
+
+    async fn list(&self, list: &List<'_>) -> Result<Vec<Arc<Record>>, StoreError> {
+        self.0.list(list).await
+    }
+
+    async fn sweep(&self, now: SystemTime) -> Result<u64, StoreError> {
+        self.0.sweep(now).await
     }
 }
 

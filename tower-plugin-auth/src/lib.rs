@@ -127,6 +127,7 @@ pub mod authenticate;
 pub mod authorize;
 #[cfg(feature = "client")]
 pub mod client;
+pub mod refresh;
 pub mod store;
 pub mod token;
 pub mod transport;
@@ -141,10 +142,12 @@ pub use authenticate::{AuthError, AuthLayer, Authenticator, BearerAuthenticator}
 pub use authorize::{AuthorizeLayer, RequireLayer};
 pub use config::InvalidConfig;
 pub use random::SystemRng;
+pub use refresh::RefreshHintLayer;
 pub use refusal::Realm;
 pub use store::{InsertError, MemoryStore, StoreError, TokenStore};
 pub use tokens::{
-    IssueError, Issued, NewToken, Tokens, TokensBuilder, Verified, VerifyError, Verifying,
+    IssueError, Issued, NewToken, RotateError, TokenEvent, Tokens, TokensBuilder, Verified,
+    VerifyError, Verifying,
 };
 
 pub use transport::{RequireSecureTransportLayer, TlsInfo};

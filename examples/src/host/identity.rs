@@ -9,7 +9,7 @@ use std::{
 use connectrpc::{ConnectError, ErrorCode, RequestContext};
 use tower_plugin_auth::{
     IssueError, MemoryStore, NewToken, SystemRng, Tokens,
-    token::{KeyRing, SelfId},
+    token::{EXPIRES_AT, KeyRing, SelfId},
 };
 use tower_plugin_core::{Clock, Principal};
 
@@ -19,8 +19,6 @@ use super::{HostError, own_words::refuse, registry::Owner};
 #[derive(Clone)]
 pub(super) struct Identities {
     tokens: Tokens<MemoryStore>,
-    clock: Arc<dyn Clock>,
-    ttl: Duration,
 }
 
 /// Who a plugin is from now on.
@@ -41,9 +39,9 @@ impl Identities {
         let keys = KeyRing::random(&SystemRng)?;
         let tokens = Tokens::builder(MemoryStore::new(MAX_TOKENS)?, keys)
             .with_runtime_ttl(ttl)
-            .with_clock(Arc::clone(&clock))
+            .with_clock(clock)
             .build()?;
-        Ok(Self { tokens, clock, ttl })
+        Ok(Self { tokens })
     }
 
     /// The tokens themselves, for the layer that checks them.
@@ -52,14 +50,7 @@ impl Identities {
     }
 
     pub(super) async fn issue(&self, self_id: &SelfId) -> Result<Identity, ConnectError> {
-        // Rounded down: what a plugin leaves behind never outlives its token.
-        let now = self
-            .clock
-            .wall()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let expires_at = now.saturating_add(self.ttl).as_secs();
-        let new = NewToken::runtime(self_id).with_attribute(EXPIRES_AT, expires_at.to_string());
+        let new = NewToken::runtime(self_id);
         let issued = self.tokens.issue(new).await.map_err(|error| {
             tracing::error!(%error, "no token could be issued");
             match error {
@@ -99,6 +90,8 @@ impl<'a> Caller<'a> {
             .get::<Principal>()
             .filter(|principal| principal.kind() == PLUGIN_KIND)
             .and_then(|principal| {
+                // Rounded down, so what a plugin leaves behind never outlives its token; that of a
+                // successor comes with its first call.
                 let seconds = principal.attribute(EXPIRES_AT)?.parse().ok()?;
                 Some(Self {
                     principal,
@@ -122,5 +115,4 @@ impl<'a> Caller<'a> {
 
 /// The kind of a plugin's principal.
 pub(super) const PLUGIN_KIND: &str = "runtime";
-const EXPIRES_AT: &str = "expires_at";
 const MAX_TOKENS: usize = 100_000;

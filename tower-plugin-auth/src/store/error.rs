@@ -1,10 +1,12 @@
-use std::{error::Error, fmt, time::Duration};
+use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 /// A store could not answer: nothing is known about the token, least of all that it is invalid.
-#[derive(Debug)]
+///
+/// A clone shares the cause.
+#[derive(Clone, Debug)]
 pub struct StoreError {
     retry_after: Option<Duration>,
-    source: Box<dyn Error + Send + Sync>,
+    source: Arc<dyn Error + Send + Sync>,
 }
 
 impl StoreError {
@@ -13,7 +15,7 @@ impl StoreError {
     pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             retry_after: None,
-            source: source.into(),
+            source: Arc::from(source.into()),
         }
     }
 

@@ -1,8 +1,7 @@
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::BTreeMap,
     fmt,
     future::{Future, Ready, ready},
-    hash::{BuildHasherDefault, Hasher},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -10,21 +9,27 @@ use std::{
     time::SystemTime,
 };
 
-use parking_lot::RwLock;
+use parking_lot::Mutex;
 
-use super::{Found, InsertError, StoreError, TokenStore};
+use super::{Cursor, Found, InsertError, List, Revocation, StoreError, TokenStore};
 use crate::{
     Answer,
     config::InvalidConfig,
     token::{Record, TokenId},
 };
 
+mod records;
+
+use records::{Shard, Sweep};
+
 /// Keeps the records in this process, up to a fixed number.
 ///
 /// Looking up takes one of many read locks and no write lock, and is answered at once. When the
-/// capacity is reached, expired records make room for new ones; if there are none, inserting fails with
+/// capacity is reached, dead records make room for new ones; if there are none, inserting fails with
 /// [`InsertError::Full`]: a live token is never dropped. There is no background task: call
-/// [`sweep`](Self::sweep) now and then to return memory sooner.
+/// [`Tokens::sweep`](crate::Tokens::sweep) now and then to return memory sooner.
+///
+/// Revoking by anything but ids, and listing, looks at every record, without keeping lookups waiting.
 ///
 /// All is forgotten when the process ends, and other processes know nothing of it.
 ///
@@ -41,8 +46,10 @@ use crate::{
 /// ```
 pub struct MemoryStore {
     capacity: usize,
-    /// Records kept and about to be kept; never above `capacity`.
+    /// Records kept; never above `capacity`.
     len: AtomicUsize,
+    /// Held by whoever adds a record and by whoever revokes many. Lookups know nothing of it.
+    writer: Mutex<()>,
     shards: Box<[Shard; SHARDS]>,
 }
 
@@ -59,6 +66,7 @@ impl MemoryStore {
         Ok(Self {
             capacity,
             len: AtomicUsize::new(0),
+            writer: Mutex::new(()),
             shards: Box::new(std::array::from_fn(|_| Shard::default())),
         })
     }
@@ -74,53 +82,20 @@ impl MemoryStore {
     pub fn len_live(&self, now: SystemTime) -> usize {
         let live = |shard: &Shard| {
             let records = shard.0.read();
-            records.by_id.values().filter(|r| r.is_live(now)).count()
+            records.values().filter(|r| r.is_live(now)).count()
         };
         self.shards.iter().map(live).sum()
     }
 
-    /// Drops the records that have expired by `now`; how many there were.
-    ///
-    /// It locks one small part of the store at a time, and only parts that hold something expired.
-    pub fn sweep(&self, now: SystemTime) -> usize {
-        self.shards
-            .iter()
-            .map(|shard| self.sweep_shard(shard, now))
-            .sum()
-    }
-
-    fn sweep_shard(&self, shard: &Shard, now: SystemTime) -> usize {
-        if !shard.0.read().may_hold_expired(now) {
-            return 0;
+    pub(super) fn insert_now(&self, record: Record, now: SystemTime) -> Result<(), InsertError> {
+        let _writer = self.writer.lock();
+        // Only who has the lock adds, so there is no more room than is seen here, though maybe less
+        // is taken.
+        if self.len.load(Ordering::Acquire) >= self.capacity && !self.make_room(now) {
+            return Err(InsertError::Full);
         }
-        let mut records = shard.0.write();
-        let dropped = records.sweep(now);
-        // Before the lock is released: who then finds nothing to sweep here finds the room made.
-        self.len.fetch_sub(dropped, Ordering::AcqRel);
-        dropped
-    }
-
-    /// Counts a record in before it is there, so that two inserts cannot share the last place.
-    fn reserve(&self, now: SystemTime) -> Result<(), InsertError> {
-        while !self.try_reserve() {
-            let swept = |shard| self.sweep_shard(shard, now) > 0;
-            // Where nothing was left to sweep, somebody else may have made room meanwhile.
-            if !self.shards.iter().any(swept) {
-                return self.try_reserve().then_some(()).ok_or(InsertError::Full);
-            }
-        }
-        Ok(())
-    }
-
-    fn try_reserve(&self) -> bool {
-        let more = |len: usize| (len < self.capacity).then_some(len + 1);
-        self.len
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
-            .is_ok()
-    }
-
-    fn insert_now(&self, record: Record, now: SystemTime) -> Result<(), InsertError> {
-        self.reserve(now)?;
+        // Counted in before it is there: it may be taken, and counted out, at once.
+        self.len.fetch_add(1, Ordering::AcqRel);
         let inserted = self.shard(&record.id()).0.write().insert(record);
         if inserted.is_err() {
             self.len.fetch_sub(1, Ordering::AcqRel);
@@ -128,12 +103,90 @@ impl MemoryStore {
         inserted
     }
 
-    fn revoke_now(&self, id: &TokenId) -> bool {
-        let revoked = self.shard(id).0.write().by_id.remove(id).is_some();
-        if revoked {
+    /// The dead that need not be remembered go first.
+    fn make_room(&self, now: SystemTime) -> bool {
+        let swept = |shard| self.sweep_shard(shard, now, Sweep::Forgettable) > 0;
+        let pressed = |shard| self.sweep_shard(shard, now, Sweep::Dead) > 0;
+        self.shards.iter().any(swept) || self.shards.iter().any(pressed)
+    }
+
+    fn sweep_shard(&self, shard: &Shard, now: SystemTime, what: Sweep) -> usize {
+        if !shard.0.read().may_hold(what, now) {
+            return 0;
+        }
+        let mut records = shard.0.write();
+        let dropped = records.sweep(what, now);
+        self.len.fetch_sub(dropped, Ordering::AcqRel);
+        dropped
+    }
+
+    pub(super) fn update_now(&self, next: Record) -> bool {
+        self.shard(&next.id()).0.write().update(next)
+    }
+
+    #[cfg(all(feature = "encrypted-file", unix))]
+    pub(super) fn find(&self, id: &TokenId) -> Option<Arc<Record>> {
+        self.shard(id).0.read().get(id)
+    }
+
+    #[cfg(all(feature = "encrypted-file", unix))]
+    pub(super) fn all(&self) -> Vec<Arc<Record>> {
+        let of = |shard: &Shard| shard.0.read().values().cloned().collect::<Vec<_>>();
+        self.shards.iter().flat_map(of).collect()
+    }
+
+    pub(super) fn take_now(&self, id: &TokenId) -> Option<Arc<Record>> {
+        let taken = self.shard(id).0.write().remove(id);
+        if taken.is_some() {
             self.len.fetch_sub(1, Ordering::AcqRel);
         }
-        revoked
+        taken
+    }
+
+    pub(super) fn revoke_now(&self, revocation: Revocation<'_>) -> u64 {
+        // While this is held nothing is added, so what is revoked leaves no successor behind.
+        let _writer = self.writer.lock();
+        let revoked = |id: &TokenId| self.take_now(id).is_some();
+        let count = match revocation {
+            Revocation::Tokens(ids) => ids.iter().filter(|id| revoked(id)).count(),
+            _ => self
+                .shards
+                .iter()
+                .map(|shard| {
+                    let covered = shard.0.read().ids(|record| revocation.covers(record));
+                    covered.iter().filter(|id| revoked(id)).count()
+                })
+                .sum(),
+        };
+        u64::try_from(count).unwrap_or(u64::MAX)
+    }
+
+    fn list_now(&self, list: &List<'_>) -> Vec<Arc<Record>> {
+        let mut page = BTreeMap::new();
+        for shard in self.shards.iter() {
+            let records = shard.0.read();
+            for record in records.values() {
+                let cursor = Cursor::of(record);
+                let is_full = page.len() == list.limit();
+                let is_beyond = page
+                    .last_key_value()
+                    .is_some_and(|(last, _)| *last < cursor);
+                if (is_full && is_beyond) || !list.matches(record) {
+                    continue;
+                }
+                page.insert(cursor, Arc::clone(record));
+                if is_full {
+                    page.pop_last();
+                }
+            }
+        }
+        page.into_values().collect()
+    }
+
+    pub(super) fn sweep_now(&self, now: SystemTime) -> u64 {
+        let sweep = |shard| self.sweep_shard(shard, now, Sweep::Forgettable);
+        let dropped: usize = self.shards.iter().map(sweep).sum();
+        u64::try_from(dropped).unwrap_or(u64::MAX)
     }
 
     #[expect(
@@ -151,7 +204,7 @@ impl TokenStore for MemoryStore {
     type Lookup = Ready<Found>;
 
     fn get(&self, id: &TokenId) -> Answer<Found, Self::Lookup> {
-        Answer::Ready(Ok(self.shard(id).0.read().by_id.get(id).cloned()))
+        Answer::Ready(Ok(self.shard(id).0.read().get(id)))
     }
 
     fn insert(
@@ -162,8 +215,34 @@ impl TokenStore for MemoryStore {
         ready(self.insert_now(record, now))
     }
 
-    fn revoke(&self, id: &TokenId) -> impl Future<Output = Result<bool, StoreError>> + Send {
-        ready(Ok(self.revoke_now(id)))
+    fn update(
+        &self,
+        next: Record,
+        _now: SystemTime,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send {
+        ready(Ok(self.update_now(next)))
+    }
+
+    fn take(&self, id: &TokenId) -> impl Future<Output = Found> + Send {
+        ready(Ok(self.take_now(id)))
+    }
+
+    fn revoke(
+        &self,
+        revocation: Revocation<'_>,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send {
+        ready(Ok(self.revoke_now(revocation)))
+    }
+
+    fn list(
+        &self,
+        list: &List<'_>,
+    ) -> impl Future<Output = Result<Vec<Arc<Record>>, StoreError>> + Send {
+        ready(Ok(self.list_now(list)))
+    }
+
+    fn sweep(&self, now: SystemTime) -> impl Future<Output = Result<u64, StoreError>> + Send {
+        ready(Ok(self.sweep_now(now)))
     }
 }
 
@@ -173,66 +252,6 @@ impl fmt::Debug for MemoryStore {
             .field("capacity", &self.capacity)
             .field("len", &self.len.load(Ordering::Relaxed))
             .finish_non_exhaustive()
-    }
-}
-
-/// On cache lines of its own, so that readers of one shard do not slow down those of the next.
-#[derive(Default)]
-#[repr(align(128))]
-struct Shard(RwLock<Records>);
-
-#[derive(Default)]
-struct Records {
-    by_id: HashMap<TokenId, Arc<Record>, BuildHasherDefault<IdHasher>>,
-    /// No record here expires earlier; `None` when nothing was inserted since it was empty.
-    earliest_expiry: Option<SystemTime>,
-}
-
-impl Records {
-    fn insert(&mut self, record: Record) -> Result<(), InsertError> {
-        match self.by_id.entry(record.id()) {
-            Entry::Occupied(_) => Err(InsertError::AlreadyExists),
-            Entry::Vacant(place) => {
-                let expires_at = record.expires_at();
-                place.insert(Arc::new(record));
-                self.earliest_expiry = Some(
-                    self.earliest_expiry
-                        .map_or(expires_at, |earliest| earliest.min(expires_at)),
-                );
-                Ok(())
-            }
-        }
-    }
-
-    fn may_hold_expired(&self, now: SystemTime) -> bool {
-        self.earliest_expiry.is_some_and(|earliest| earliest <= now)
-    }
-
-    fn sweep(&mut self, now: SystemTime) -> usize {
-        let before = self.by_id.len();
-        self.by_id.retain(|_, record| record.is_live(now));
-        self.earliest_expiry = self.by_id.values().map(|r| r.expires_at()).min();
-        before - self.by_id.len()
-    }
-}
-
-/// Takes the hash from the id itself. Ids in the map are random and ours; one that a caller makes up is
-/// only ever looked up, so it can lengthen no chain.
-#[derive(Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(first) = bytes.first_chunk() {
-            self.0 ^= u64::from_ne_bytes(*first);
-        }
-    }
-
-    /// The length of an id is always the same.
-    fn write_usize(&mut self, _len: usize) {}
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }
 

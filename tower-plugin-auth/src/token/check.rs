@@ -7,8 +7,8 @@ use super::{KeyRing, MalformedToken, PresentedToken, Record};
 /// Decides whether a presented token is the one a record describes, and still valid at `now`.
 ///
 /// `record` is what the store knows under the token's id, if anything. A token nobody knows costs the
-/// same digest and comparison as one with the wrong secret, and expiry is looked at last, so that only
-/// the holder of the secret can learn of it.
+/// same digest and comparison as one with the wrong secret, and the end of its life is looked at last,
+/// so that only the holder of the secret can learn of it.
 ///
 /// # Errors
 ///
@@ -27,8 +27,8 @@ pub fn check(
     match record {
         None => Err(InvalidReason::Unknown),
         Some(_) if !genuine => Err(InvalidReason::Mismatch),
-        Some(record) if !record.is_live(now) => Err(InvalidReason::Expired),
-        Some(_) => Ok(()),
+        Some(record) if record.is_live(now) => Ok(()),
+        Some(record) => Err(record.cause_of_death(now)),
     }
 }
 
@@ -38,13 +38,18 @@ pub fn check(
 pub enum InvalidReason {
     /// It was valid once.
     Expired,
+    /// It was not used for longer than it may go unused.
+    Idle,
     /// It is not a token at all.
     Malformed(MalformedToken),
     /// The id is known, the secret is not the one issued with it.
     Mismatch,
     /// It belongs to somebody other than the caller says it is.
     OtherSubject,
-    /// No record: never issued, revoked, or expired long ago.
+    /// Another token took its place, and the time in which both were valid is over. Its owner has no
+    /// use for it any more: it may be in other hands.
+    Reused,
+    /// No record: never issued, revoked, used up, or expired long ago.
     Unknown,
     /// A token of another [kind](super::TokenKind) than is asked for here.
     WrongKind,
@@ -54,9 +59,11 @@ impl fmt::Display for InvalidReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Expired => "token has expired",
+            Self::Idle => "token has not been used for too long",
             Self::Malformed(malformed) => return malformed.fmt(f),
             Self::Mismatch => "token has a wrong secret",
             Self::OtherSubject => "token belongs to another subject",
+            Self::Reused => "token was used after it had been replaced",
             Self::Unknown => "token is unknown",
             Self::WrongKind => "token is of another kind",
         })

@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tower_plugin_core::{Clock, SystemClock};
 
-use super::{Inner, Tokens, limits::Limits};
+use super::{Inner, TokenEvent, Tokens, event::Observer, limits::Limits};
 use crate::{
     config::InvalidConfig,
     random::SystemRng,
@@ -30,6 +30,7 @@ pub struct TokensBuilder<S> {
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
     limits: Limits,
+    observer: Observer,
 }
 
 impl<S: TokenStore> TokensBuilder<S> {
@@ -39,12 +40,8 @@ impl<S: TokenStore> TokensBuilder<S> {
             keys,
             clock: Arc::new(SystemClock::new()),
             rng: Arc::new(SystemRng),
-            limits: Limits {
-                min_ttl: FLOOR,
-                runtime_ttl: Duration::from_secs(24 * 60 * 60),
-                grant_ttl: Duration::from_secs(60 * 60),
-                one_time_ttl: Duration::from_secs(5 * 60),
-            },
+            limits: Limits::default(),
+            observer: Observer::default(),
         }
     }
 
@@ -63,6 +60,48 @@ impl<S: TokenStore> TokensBuilder<S> {
     /// How long one-time tokens live: 5 minutes by default.
     pub fn with_one_time_ttl(mut self, ttl: Duration) -> Self {
         self.limits.one_time_ttl = ttl;
+        self
+    }
+
+    /// Lets runtime and grant tokens die, too, when they have not been used for this long: never by
+    /// default, and 30 minutes is a common choice.
+    ///
+    /// A use is written down at most once in an eighth of it, by the request that finds it due, so a
+    /// token dies between seven eighths of it and the whole of it after its last use. Where the store
+    /// cannot be written to, requests pass and the token dies as if it had not been used.
+    pub fn with_idle_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.idle_timeout = Some(timeout);
+        self
+    }
+
+    /// Lets no token live longer than this after the first of its family was issued, however often it
+    /// is rotated: no limit by default.
+    pub fn with_absolute_lifetime(mut self, lifetime: Duration) -> Self {
+        self.limits.absolute_lifetime = Some(lifetime);
+        self
+    }
+
+    /// How long a token stays valid beside the one that has replaced it: 30 seconds by default, at
+    /// most 1 hour. Zero ends it at once, and requests on their way with it.
+    pub fn with_overlap(mut self, overlap: Duration) -> Self {
+        self.limits.overlap = overlap;
+        self
+    }
+
+    /// Whether a token that is [reused](crate::token::InvalidReason::Reused) takes its whole family
+    /// with it: yes by default, as nobody can tell the thief from the owner (RFC 9700, section 4.14.2).
+    pub fn with_reuse_revoking_family(mut self, revokes: bool) -> Self {
+        self.limits.reuse_revokes_family = revokes;
+        self
+    }
+
+    /// Is told of everything that happens to tokens but for their being checked. It runs on the
+    /// request's way: it must not block.
+    pub fn with_observer(
+        mut self,
+        observe: impl Fn(&TokenEvent<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.observer = Observer(Some(Arc::new(observe)));
         self
     }
 
@@ -91,7 +130,8 @@ impl<S: TokenStore> TokensBuilder<S> {
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] names the first lifetime that is zero, below the floor or above 10 years.
+    /// [`InvalidConfig`] names the first lifetime that is zero, below the floor or above 10 years, or an
+    /// overlap above 1 hour.
     pub fn build(self) -> Result<Tokens<S>, InvalidConfig> {
         let Self {
             store,
@@ -99,33 +139,16 @@ impl<S: TokenStore> TokensBuilder<S> {
             clock,
             rng,
             limits,
+            observer,
         } = self;
-        if limits.min_ttl.is_zero() || limits.min_ttl > FLOOR {
-            return Err(InvalidConfig::new(
-                "min_ttl",
-                "above 0 and at most 1 minute",
-            ));
-        }
-        let range = if limits.min_ttl == FLOOR {
-            "between the floor of 1 minute and 10 years"
-        } else {
-            "between min_ttl and 10 years"
-        };
-        for (field, ttl) in [
-            ("runtime_ttl", limits.runtime_ttl),
-            ("grant_ttl", limits.grant_ttl),
-            ("one_time_ttl", limits.one_time_ttl),
-        ] {
-            if !limits.allows(ttl) {
-                return Err(InvalidConfig::new(field, range));
-            }
-        }
+        limits.check()?;
         Ok(Tokens(Arc::new(Inner {
             store,
             keys,
             clock,
             rng,
             limits,
+            observer,
         })))
     }
 }
@@ -139,6 +162,3 @@ impl<S: fmt::Debug> fmt::Debug for TokensBuilder<S> {
             .finish_non_exhaustive()
     }
 }
-
-/// The shortest lifetime anyone needs outside a test.
-const FLOOR: Duration = Duration::from_secs(60);

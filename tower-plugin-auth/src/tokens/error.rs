@@ -17,6 +17,8 @@ pub enum IssueError {
     InvalidTtl,
     /// There is no randomness to be had.
     Rng(RngError),
+    /// The owner is described at too great length.
+    TooLarge,
     /// The store could not be asked.
     Unavailable(StoreError),
 }
@@ -40,6 +42,7 @@ impl fmt::Display for IssueError {
                 f.write_str("ttl must be between the configured floor and 10 years")
             }
             Self::Rng(error) => error.fmt(f),
+            Self::TooLarge => f.write_str("principal must have at most 63 attributes and 16 KiB"),
             Self::Unavailable(error) => error.fmt(f),
         }
     }
@@ -48,7 +51,64 @@ impl fmt::Display for IssueError {
 impl Error for IssueError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::AlreadyExists | Self::Full | Self::InvalidTtl => None,
+            Self::AlreadyExists | Self::Full | Self::InvalidTtl | Self::TooLarge => None,
+            Self::Rng(error) => error.source(),
+            Self::Unavailable(error) => error.source(),
+        }
+    }
+}
+
+/// A token was not replaced.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RotateError {
+    /// It has a successor: each token has one at most.
+    AlreadyRotated,
+    /// As many live tokens as the store may hold, and for a while there are to be two.
+    Full,
+    /// It is unknown, expired or revoked.
+    NotLive,
+    /// It is good for one use, so there is nothing to go on with.
+    OneTime,
+    /// There is no randomness to be had, or only such as was had before.
+    Rng(RngError),
+    /// The store could not be asked.
+    Unavailable(StoreError),
+}
+
+impl From<InsertError> for RotateError {
+    fn from(error: InsertError) -> Self {
+        match error {
+            InsertError::AlreadyExists => Self::Rng(RngError::new("repeated token id")),
+            InsertError::Full => Self::Full,
+            InsertError::Unavailable(error) => Self::Unavailable(error),
+        }
+    }
+}
+
+impl From<StoreError> for RotateError {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error)
+    }
+}
+
+impl fmt::Display for RotateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlreadyRotated => f.write_str("token has been replaced already"),
+            Self::Full => f.write_str("token store is full"),
+            Self::NotLive => f.write_str("token is not valid"),
+            Self::OneTime => f.write_str("one-time tokens cannot be replaced"),
+            Self::Rng(error) => error.fmt(f),
+            Self::Unavailable(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for RotateError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::AlreadyRotated | Self::Full | Self::NotLive | Self::OneTime => None,
             Self::Rng(error) => error.source(),
             Self::Unavailable(error) => error.source(),
         }

@@ -7,25 +7,37 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::{Tokens, Verified, VerifyError};
+use super::{Chore, Decision, Tokens, Verified, VerifyError};
 use crate::{store::TokenStore, token::PresentedToken};
 
 pin_project! {
     /// A verification waiting for its store.
     pub struct Verifying<S: TokenStore> {
-        tokens: Tokens<S>,
-        presented: PresentedToken,
         #[pin]
-        lookup: S::Lookup,
+        state: State<S, S::Lookup>,
     }
 }
 
 impl<S: TokenStore> Verifying<S> {
-    pub(super) fn new(tokens: Tokens<S>, presented: PresentedToken, lookup: S::Lookup) -> Self {
+    pub(super) fn looking_up(
+        tokens: Tokens<S>,
+        presented: PresentedToken,
+        lookup: S::Lookup,
+    ) -> Self {
         Self {
-            tokens,
-            presented,
-            lookup,
+            state: State::LookingUp {
+                tokens,
+                presented,
+                lookup,
+            },
+        }
+    }
+
+    pub(super) fn finishing(tokens: Tokens<S>, chore: Chore) -> Self {
+        Self {
+            state: State::Finishing {
+                work: Box::pin(tokens.finish(chore)),
+            },
         }
     }
 }
@@ -34,16 +46,37 @@ impl<S: TokenStore> Future for Verifying<S> {
     type Output = Result<Verified, VerifyError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let found = ready!(this.lookup.poll(cx));
-        Poll::Ready(this.tokens.0.decide(this.presented, found))
+        let mut state = self.project().state;
+        loop {
+            let next = match state.as_mut().project() {
+                StateProj::LookingUp {
+                    tokens,
+                    presented,
+                    lookup,
+                } => match tokens.0.decide(presented, ready!(lookup.poll(cx))) {
+                    Decision::Made(verdict) => return Poll::Ready(verdict),
+                    Decision::After(chore) => State::Finishing {
+                        work: Box::pin(tokens.clone().finish(chore)),
+                    },
+                },
+                StateProj::Finishing { work } => return work.as_mut().poll(cx),
+            };
+            state.set(next);
+        }
     }
 }
 
 impl<S: TokenStore> fmt::Debug for Verifying<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verifying")
-            .field("presented", &self.presented)
-            .finish_non_exhaustive()
+        f.debug_struct("Verifying").finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, L> {
+        LookingUp { tokens: Tokens<S>, presented: PresentedToken, #[pin] lookup: L },
+        // One request in a great many has something to write down.
+        Finishing { work: Pin<Box<dyn Future<Output = Result<Verified, VerifyError>> + Send>> },
     }
 }

@@ -1,31 +1,40 @@
-//! Issues, verifies and revokes tokens over a store.
+//! Issues, verifies, rotates and revokes tokens over a store.
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
 use tower_plugin_core::{Clock, Principal};
 
-use self::limits::Limits;
+use self::{
+    chore::{Chore, Decision},
+    event::Observer,
+    limits::Limits,
+};
 use crate::{
     Answer,
-    store::{Found, StoreError, TokenStore},
+    store::TokenStore,
     token::{
-        InvalidReason, KeyRing, PresentedToken, Record, Rng, SecretToken, TokenId, TokenKind,
-        check, mint,
+        InvalidReason, KeyRing, MAX_ATTRIBUTES, Minted, PresentedToken, Record, Rng, SecretToken,
+        TokenKind, mint,
     },
 };
 
 mod builder;
+mod chore;
 mod error;
+mod event;
 mod future;
 mod limits;
+mod manage;
 mod new_token;
+mod rotate;
 
 pub use builder::TokensBuilder;
-pub use error::{IssueError, VerifyError};
+pub use error::{IssueError, RotateError, VerifyError};
+pub use event::TokenEvent;
 pub use future::Verifying;
 pub use new_token::NewToken;
 
-/// Issues, verifies and revokes tokens over one [store](TokenStore).
+/// Issues, verifies, rotates and revokes tokens over one [store](TokenStore).
 ///
 /// Clones share everything; build one and hand clones to whoever issues and whoever checks.
 ///
@@ -60,6 +69,7 @@ struct Inner<S> {
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
     limits: Limits,
+    observer: Observer,
 }
 
 impl<S: TokenStore> Tokens<S> {
@@ -72,38 +82,48 @@ impl<S: TokenStore> Tokens<S> {
     ///
     /// # Errors
     ///
-    /// [`IssueError`] if the lifetime asked for is out of range, there is no randomness, or the store
-    /// is full or unavailable. Nothing is kept then, and no token leaves.
+    /// [`IssueError`] if the lifetime asked for is out of range, the principal is larger than 16 KiB or
+    /// has more than 63 attributes, there is no randomness, or the store is full or unavailable. Nothing is kept then, and no token leaves.
     pub async fn issue(&self, new: NewToken) -> Result<Issued, IssueError> {
-        let Inner {
-            store,
-            keys,
-            clock,
-            rng,
-            limits,
-        } = &*self.0;
-        let ttl = new.ttl().unwrap_or(limits.default_ttl(new.kind()));
-        if !limits.allows(ttl) {
+        let inner = &*self.0;
+        let (kind, limits) = (new.kind(), &inner.limits);
+        let ttl = new.ttl().unwrap_or(limits.default_ttl(kind));
+        let idle_timeout = match kind {
+            TokenKind::OneTime => None,
+            _ => new.idle_timeout().or(limits.idle_timeout),
+        };
+        if !limits.allows(ttl) || !idle_timeout.is_none_or(|timeout| limits.allows(timeout)) {
             return Err(IssueError::InvalidTtl);
         }
-        let issued_at = clock.wall();
-        let expires_at = issued_at.checked_add(ttl).ok_or(IssueError::InvalidTtl)?;
-        let minted = mint(new.kind(), keys, rng).map_err(IssueError::Rng)?;
+        let issued_at = inner.clock.wall();
+        let from_now = |after| issued_at.checked_add(after).ok_or(IssueError::InvalidTtl);
+        let deadline = limits.absolute_lifetime.map(from_now).transpose()?;
+        let expires_at = from_now(ttl)?;
+        let expires_at = deadline.map_or(expires_at, |deadline| deadline.min(expires_at));
+
+        let minted = mint(kind, &inner.keys, &inner.rng).map_err(IssueError::Rng)?;
         let principal = new.into_principal(minted.token().id());
-        let record = Record::new(&minted, principal, issued_at, expires_at);
-        let principal = record.principal().clone();
-        store.insert(record, issued_at).await?;
-        Ok(Issued {
-            token: minted.into_token(),
-            principal,
-            expires_at,
-        })
+        if !is_reasonable(&principal) {
+            return Err(IssueError::TooLarge);
+        }
+        let mut record = Record::new(&minted, principal, issued_at, expires_at);
+        if let Some(timeout) = idle_timeout {
+            record = record.with_idle_timeout(timeout);
+        }
+        if let Some(deadline) = deadline {
+            record = record.with_deadline(deadline);
+        }
+        inner.store.insert(record.clone(), issued_at).await?;
+        let event = TokenEvent::Issued { record: &record };
+        inner.observer.tell(&event);
+        Ok(Issued::new(minted, &record))
     }
 
     /// Finds out whose token a caller has sent.
     ///
     /// Anything malformed or of another kind than `expected` is refused before the store is asked.
-    /// With a store that answers at once so does this: match on the [`Answer`], or await it.
+    /// With a store that answers at once so does this, unless the use of the token is to be written
+    /// down or its reuse to be dealt with: match on the [`Answer`], or await it.
     ///
     /// # Errors
     ///
@@ -122,20 +142,16 @@ impl<S: TokenStore> Tokens<S> {
             }
         };
         match self.0.store.get(&presented.id()) {
-            Answer::Ready(found) => Answer::Ready(self.0.decide(&presented, found)),
+            Answer::Ready(found) => match self.0.decide(&presented, found) {
+                Decision::Made(verdict) => Answer::Ready(verdict),
+                Decision::After(chore) => {
+                    Answer::Pending(Verifying::finishing(self.clone(), chore))
+                }
+            },
             Answer::Pending(lookup) => {
-                Answer::Pending(Verifying::new(self.clone(), presented, lookup))
+                Answer::Pending(Verifying::looking_up(self.clone(), presented, lookup))
             }
         }
-    }
-
-    /// Makes a token invalid from now on; whether it was known.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] if the store could not be asked: the token may still be valid.
-    pub async fn revoke(&self, id: &TokenId) -> Result<bool, StoreError> {
-        self.0.store.revoke(id).await
     }
 
     /// The store underneath.
@@ -145,15 +161,19 @@ impl<S: TokenStore> Tokens<S> {
     }
 }
 
-impl<S> Inner<S> {
-    fn decide(&self, presented: &PresentedToken, found: Found) -> Result<Verified, VerifyError> {
-        let record = found.map_err(VerifyError::Unavailable)?;
-        check(&self.keys, presented, record.as_deref(), self.clock.wall())?;
-        // Checked tokens have a record.
-        let record = record.ok_or(InvalidReason::Unknown)?;
-        Ok(Verified { record })
+/// A record is kept for every token: its owner must not fill the store with one.
+fn is_reasonable(principal: &Principal) -> bool {
+    let (mut count, mut bytes) = (0, principal.kind().len() + principal.subject().len());
+    for (name, value) in principal.attributes() {
+        count += 1;
+        bytes += name.len() + value.len();
     }
+    // One attribute is the record's own.
+    count < MAX_ATTRIBUTES && bytes <= MAX_PRINCIPAL
 }
+
+/// In bytes, all names and values together.
+const MAX_PRINCIPAL: usize = 16 * 1024;
 
 impl<S> Clone for Tokens<S> {
     fn clone(&self) -> Self {
@@ -180,6 +200,14 @@ pub struct Issued {
 }
 
 impl Issued {
+    fn new(minted: Minted, record: &Record) -> Self {
+        Self {
+            token: minted.into_token(),
+            principal: record.principal().clone(),
+            expires_at: record.expires_at(),
+        }
+    }
+
     /// The text to hand to its owner; there is no other copy.
     #[must_use]
     pub fn token(&self) -> &SecretToken {

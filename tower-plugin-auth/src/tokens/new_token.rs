@@ -11,6 +11,7 @@ pub struct NewToken {
     kind: TokenKind,
     owner: Owner,
     ttl: Option<Duration>,
+    idle_timeout: Option<Duration>,
 }
 
 impl NewToken {
@@ -26,6 +27,7 @@ impl NewToken {
                 attributes: Vec::new(),
             },
             ttl: None,
+            idle_timeout: None,
         }
     }
 
@@ -35,6 +37,7 @@ impl NewToken {
             kind,
             owner: Owner::Principal(principal),
             ttl: None,
+            idle_timeout: None,
         }
     }
 
@@ -62,12 +65,22 @@ impl NewToken {
         self
     }
 
+    /// How long it may go unused, instead of the default.
+    pub fn with_idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = Some(timeout);
+        self
+    }
+
     pub(super) fn kind(&self) -> TokenKind {
         self.kind
     }
 
     pub(super) fn ttl(&self) -> Option<Duration> {
         self.ttl
+    }
+
+    pub(super) fn idle_timeout(&self) -> Option<Duration> {
+        self.idle_timeout
     }
 
     pub(super) fn into_principal(self, id: TokenId) -> Principal {

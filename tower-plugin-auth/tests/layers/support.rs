@@ -19,7 +19,7 @@ use tower::Service;
 use tower_plugin_auth::{
     Answer, InsertError, Issued, ManualClock, MemoryStore, NewToken, Principal, StoreError,
     SystemRng, TokenStore, Tokens,
-    store::Found,
+    store::{Found, List, Revocation},
     token::{KeyRing, Record, TokenId},
 };
 
@@ -135,8 +135,34 @@ impl TokenStore for Slow {
         self.0.insert(record, now)
     }
 
-    fn revoke(&self, id: &TokenId) -> impl Future<Output = Result<bool, StoreError>> + Send {
-        self.0.revoke(id)
+    fn update(
+        &self,
+        next: Record,
+        now: SystemTime,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send {
+        self.0.update(next, now)
+    }
+
+    fn take(&self, id: &TokenId) -> impl Future<Output = Found> + Send {
+        self.0.take(id)
+    }
+
+    fn revoke(
+        &self,
+        revocation: Revocation<'_>,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send {
+        self.0.revoke(revocation)
+    }
+
+    fn list(
+        &self,
+        list: &List<'_>,
+    ) -> impl Future<Output = Result<Vec<Arc<Record>>, StoreError>> + Send {
+        self.0.list(list)
+    }
+
+    fn sweep(&self, now: SystemTime) -> impl Future<Output = Result<u64, StoreError>> + Send {
+        self.0.sweep(now)
     }
 }
 
@@ -192,7 +218,30 @@ impl TokenStore for Down {
         ready(Err(self.error().into()))
     }
 
-    fn revoke(&self, _: &TokenId) -> impl Future<Output = Result<bool, StoreError>> + Send {
+    fn update(
+        &self,
+        _: Record,
+        _: SystemTime,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send {
+        ready(Err(self.error()))
+    }
+
+    fn take(&self, _: &TokenId) -> impl Future<Output = Found> + Send {
+        ready(Err(self.error()))
+    }
+
+    fn revoke(&self, _: Revocation<'_>) -> impl Future<Output = Result<u64, StoreError>> + Send {
+        ready(Err(self.error()))
+    }
+
+    fn list(
+        &self,
+        _: &List<'_>,
+    ) -> impl Future<Output = Result<Vec<Arc<Record>>, StoreError>> + Send {
+        ready(Err(self.error()))
+    }
+
+    fn sweep(&self, _: SystemTime) -> impl Future<Output = Result<u64, StoreError>> + Send {
         ready(Err(self.error()))
     }
 }

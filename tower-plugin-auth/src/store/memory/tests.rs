@@ -9,18 +9,30 @@ use tower_plugin_core::Principal;
 use super::*;
 use crate::{
     random::SystemRng,
-    token::{KeyRing, TokenKind, Verifier, mint},
+    token::{KeyRing, Rng, RngError, TokenKind, mint},
 };
 
 fn at(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
-fn record(id: TokenId, subject: &str, expires_at: SystemTime) -> Record {
-    Record::restore(
-        id,
-        TokenKind::Runtime,
-        (0, Verifier::from_bytes([0; 32])),
+/// One whose id is this byte, sixteen times.
+fn record(byte: u8, subject: &str, expires_at: SystemTime) -> Record {
+    struct Fixed(u8);
+    impl Rng for Fixed {
+        fn fill(&self, buffer: &mut [u8]) -> Result<(), RngError> {
+            buffer.fill(self.0);
+            Ok(())
+        }
+    }
+    mint_record(&Fixed(byte), subject, expires_at)
+}
+
+fn mint_record(rng: &impl Rng, subject: &str, expires_at: SystemTime) -> Record {
+    let keys = KeyRing::random(&SystemRng).unwrap();
+    let minted = mint(TokenKind::Runtime, &keys, rng).unwrap();
+    Record::new(
+        &minted,
         Principal::new("runtime", subject),
         at(0),
         expires_at,
@@ -28,9 +40,11 @@ fn record(id: TokenId, subject: &str, expires_at: SystemTime) -> Record {
 }
 
 fn fresh(expires_at: SystemTime) -> Record {
-    let keys = KeyRing::random(&SystemRng).unwrap();
-    let minted = mint(TokenKind::Runtime, &keys, &SystemRng).unwrap();
-    record(minted.token().id(), "anyone", expires_at)
+    mint_record(&SystemRng, "anyone", expires_at)
+}
+
+fn revoke(store: &MemoryStore, id: TokenId) -> bool {
+    store.revoke_now(Revocation::Tokens(&[id])) == 1
 }
 
 fn subject(store: &MemoryStore, id: &TokenId) -> Option<String> {
@@ -44,13 +58,11 @@ fn subject(store: &MemoryStore, id: &TokenId) -> Option<String> {
 fn an_id_is_taken_once_and_for_all() {
     let store = MemoryStore::new(2).unwrap();
     let id = TokenId::from_bytes([1; 16]);
-    store
-        .insert_now(record(id, "first", at(60)), at(0))
-        .unwrap();
+    store.insert_now(record(1, "first", at(60)), at(0)).unwrap();
 
     for now in [at(0), at(60)] {
         assert!(matches!(
-            store.insert_now(record(id, "second", at(120)), now),
+            store.insert_now(record(1, "second", at(120)), now),
             Err(InsertError::AlreadyExists)
         ));
         assert_eq!(subject(&store, &id).as_deref(), Some("first"));
@@ -76,8 +88,8 @@ fn a_full_store_refuses_rather_than_drop_a_live_token() {
     ));
     assert!(subject(&store, &id).is_some());
 
-    assert!(store.revoke_now(&id));
-    assert!(!store.revoke_now(&id), "revoked twice");
+    assert!(revoke(&store, id));
+    assert!(!revoke(&store, id), "revoked twice");
     store.insert_now(fresh(at(60)), at(59)).unwrap();
     assert!(matches!(
         store.insert_now(fresh(at(60)), at(59)),
@@ -114,13 +126,13 @@ fn a_sweep_drops_the_expired_and_only_them() {
         kept.push((expiry, record.id()));
         store.insert_now(record, at(0)).unwrap();
     }
-    assert_eq!(store.sweep(at(0)), 0);
-    assert_eq!(store.sweep(at(40)), 40);
-    assert_eq!(store.sweep(at(40)), 0);
+    assert_eq!(store.sweep_now(at(0)), 0);
+    assert_eq!(store.sweep_now(at(40)), 40);
+    assert_eq!(store.sweep_now(at(40)), 0);
     for (expiry, id) in kept {
         assert_eq!(subject(&store, &id).is_some(), expiry > 40, "{expiry}");
     }
-    assert_eq!(store.sweep(at(1000)), 60);
+    assert_eq!(store.sweep_now(at(1000)), 60);
     assert_eq!(store.len.load(Ordering::Relaxed), 0);
 }
 

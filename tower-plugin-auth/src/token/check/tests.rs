@@ -95,14 +95,7 @@ fn a_record_of_another_token_lets_nobody_in() {
 fn a_restored_record_is_as_good_as_the_one_kept() {
     let presented = present(TokenKind::Runtime, [0x5A; 16], [0x5A; 32]);
     let kept = record(TokenKind::Runtime);
-    let restored = Record::restore(
-        kept.id(),
-        kept.kind(),
-        (kept.key_version(), kept.verifier().clone()),
-        Principal::new("runtime", "cache"),
-        kept.issued_at(),
-        kept.expires_at(),
-    );
+    let restored = Record::from_bytes(&kept.to_bytes()).unwrap();
     assert_eq!(restored.principal(), kept.principal());
     assert_eq!(
         check(&keys(), &presented, Some(&restored), UNIX_EPOCH),

@@ -1,0 +1,179 @@
+//! A server that is slow, dead or back again: nobody knows is not nobody may.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderValue, Request, Response, StatusCode, header::AUTHORIZATION};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_plugin_auth::{
+    AuthLayer, BearerAuthenticator, Issued, NewToken, RotateError, SystemClock, SystemRng,
+    TokenStore, Tokens, VerifyError,
+    store::{CachedStore, RedisStore},
+    token::{KeyRing, Pepper, TokenKind},
+};
+use tower_plugin_tests::redis::{APPEND_ONLY, RedisServer};
+
+use super::news::{BOUND, until};
+
+fn quick(url: &str) -> RedisStore {
+    RedisStore::builder(url)
+        .with_deadline(Duration::from_millis(250))
+        .with_connect_timeout(Duration::from_millis(250))
+        .build()
+        .unwrap()
+}
+
+fn tokens<S: TokenStore>(store: S) -> Tokens<S> {
+    let keys = KeyRing::new(Pepper::new(1, &[7; 32]).unwrap(), []).unwrap();
+    let tokens = Tokens::builder(store, keys).with_clock(SystemClock::new());
+    tokens.with_rng(SystemRng).build().unwrap()
+}
+
+async fn issue<S: TokenStore>(tokens: &Tokens<S>) -> Issued {
+    let new = NewToken::runtime(&"plugin".parse().unwrap());
+    tokens.issue(new).await.unwrap()
+}
+
+/// What a layer in front of a service answers.
+async fn status<S: TokenStore>(tokens: &Tokens<S>, header: &HeaderValue) -> StatusCode {
+    let service = AuthLayer::new(BearerAuthenticator::new(tokens.clone())).layer(service_fn(
+        async |_: Request<String>| Ok::<_, std::io::Error>(Response::new(String::new())),
+    ));
+    let request = Request::builder().header(AUTHORIZATION, header);
+    let response = service
+        .oneshot(request.body(String::new()).unwrap())
+        .await
+        .unwrap();
+    if response.status() == 503 {
+        assert!(response.headers().contains_key("retry-after"));
+        assert!(!response.headers().contains_key("www-authenticate"));
+    }
+    response.status()
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_not_waited_for_beyond_the_deadline() {
+    let server = RedisServer::start().await;
+    let tokens = tokens(quick(&server.url()));
+    let issued = issue(&tokens).await;
+    let header = issued.token().header_value();
+    assert_eq!(status(&tokens, &header).await, 200);
+
+    server.pause().await;
+    for _ in 0..3 {
+        let began = Instant::now();
+        assert_eq!(status(&tokens, &header).await, 503);
+        assert!(
+            began.elapsed() < Duration::from_secs(2),
+            "{:?}",
+            began.elapsed()
+        );
+    }
+    let rotated = tokens.rotate(&issued.token().id()).await;
+    assert!(matches!(rotated, Err(RotateError::Unavailable(_))));
+    assert!(tokens.revoke(&issued.token().id()).await.is_err());
+
+    server.resume();
+    until(async || status(&tokens, &header).await != 503).await;
+}
+
+#[tokio::test]
+async fn a_server_that_comes_later_is_found() {
+    let mut server = RedisServer::start().await;
+    server.kill();
+    let tokens = tokens(quick(&server.url()));
+    let new = || NewToken::runtime(&"plugin".parse().unwrap());
+    assert!(tokens.issue(new()).await.is_err());
+    server.restart().await;
+    until(async || tokens.issue(new()).await.is_ok()).await;
+}
+
+/// Two replicas and a server that is killed again and again, while requests with one valid token and
+/// one that has been revoked come in all the time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_killed_in_the_middle_lets_nobody_in_and_turns_nobody_away() {
+    let mut server = RedisServer::start_with(APPEND_ONLY).await;
+    let settings = CachedStore::builder().with_revocation_bound(BOUND);
+    let replica = tokens(quick(&server.url()).cached(settings).unwrap());
+    let elsewhere = tokens(quick(&server.url()));
+    until(async || replica.store().is_live()).await;
+
+    let valid = issue(&elsewhere).await.token().header_value();
+    let mut outages = 0;
+    for round in 0..4 {
+        let victim = issue(&elsewhere).await;
+        let revoked_at = Arc::new(Mutex::new(None::<Instant>));
+        let watched = tokio::spawn({
+            let (replica, valid) = (replica.clone(), valid.clone());
+            let (revoked_at, header) = (Arc::clone(&revoked_at), victim.token().header_value());
+            async move {
+                let (mut outage, mut recovered) = (false, false);
+                while !(outage && recovered) {
+                    let began = Instant::now();
+                    let revoked = *revoked_at.lock();
+                    match status(&replica, &header).await.as_u16() {
+                        200 => assert!(
+                            revoked.is_none_or(|at| began < at + BOUND),
+                            "a revoked token was let in"
+                        ),
+                        401 => assert!(revoked_at.lock().is_some(), "turned away too soon"),
+                        other => assert_eq!(other, 503),
+                    }
+                    match status(&replica, &valid).await.as_u16() {
+                        200 => recovered = outage,
+                        503 => outage = true,
+                        other => panic!("a valid token was answered {other}"),
+                    }
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
+        tokio::time::sleep(Duration::from_millis(30 * round)).await;
+        // Noted before it is asked for: it may be over before anybody is told.
+        let pending = Instant::now() + Duration::from_secs(3600);
+        *revoked_at.lock() = Some(pending);
+        assert!(elsewhere.revoke(&victim.token().id()).await.unwrap());
+        *revoked_at.lock() = Some(Instant::now());
+        server.kill();
+        // As long as it takes for what was remembered to be let go.
+        until(async || !replica.store().is_live()).await;
+        server.restart().await;
+        watched.await.unwrap();
+        outages += 1;
+
+        let refused = status(&replica, &victim.token().header_value()).await;
+        assert_eq!(refused, 401, "revoked for good");
+        until(async || status(&elsewhere, &valid).await == 200).await;
+    }
+    assert_eq!(outages, 4);
+}
+
+/// Whether the script was run or not, a single-use token is not used twice.
+#[tokio::test]
+async fn a_single_use_token_is_not_used_twice_across_a_crash() {
+    let mut server = RedisServer::start_with(APPEND_ONLY).await;
+    let tokens = tokens(quick(&server.url()));
+    let owner = tower_plugin_auth::Principal::new("session", "a");
+    let mut used = 0;
+    let state = tokens
+        .issue(NewToken::for_principal(TokenKind::OneTime, owner))
+        .await
+        .unwrap();
+    let text = state.token().expose().as_bytes();
+    for round in 0..4 {
+        if round == 1 {
+            server.kill();
+        }
+        if round == 2 {
+            server.restart().await;
+            until(async || tokens.sweep().await.is_ok()).await;
+        }
+        match tokens.consume(text).await {
+            Ok(_) => used += 1,
+            Err(VerifyError::Invalid(_)) => assert_ne!(round, 1),
+            Err(_) => assert_eq!(round, 1),
+        }
+    }
+    assert_eq!(used, 1);
+}

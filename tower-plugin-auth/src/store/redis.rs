@@ -1,0 +1,298 @@
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use ::redis::Cmd;
+use sha2::{Digest, Sha256};
+
+use super::{
+    BoxLookup, CachedStore, CachedStoreBuilder, Filter, Found, InsertError, List, Revocation,
+    StoreError, TokenStore,
+};
+use crate::{
+    Answer,
+    config::InvalidConfig,
+    store::Cursor,
+    token::{Record, TokenId},
+};
+
+mod builder;
+mod link;
+mod script;
+mod watch;
+
+pub use builder::RedisStoreBuilder;
+pub(super) use watch::Watcher;
+
+use link::Link;
+use script::{Call, Scripts};
+
+/// Keeps the records in Redis or Valkey, for all replicas of a service. Clones share one connection.
+///
+/// Whatever has to happen at once is one script, so of any number of replicas one gets a single-use
+/// token, and a revocation leaves no successor of a rotation behind. Redis drops a record one minute
+/// after the caller's clock says that it may be forgotten; clocks of replicas may differ by that much.
+///
+/// Each lookup asks Redis. [`cached`](Self::cached) remembers, and hears of revocations at once.
+///
+/// It connects when it is first asked, within a Tokio runtime with I/O and time enabled. An answer that
+/// is not there within the [deadline](RedisStoreBuilder::with_deadline) is a [`StoreError`]; so is
+/// everything Redis refuses to do.
+///
+/// ```no_run
+/// use tower_plugin_auth::{SystemRng, Tokens, store::{CachedStore, RedisStore}, token::{KeyRing, Pepper}};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = RedisStore::builder("redis://127.0.0.1:6379").build()?.cached(CachedStore::builder())?;
+/// // All replicas need the same keys.
+/// let keys = KeyRing::new(Pepper::new(1, std::env::var("TOKEN_PEPPER")?.as_bytes())?, [])?;
+/// let tokens = Tokens::builder(store, keys).build()?;
+/// # let _ = tokens;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # What is where
+///
+/// All keys begin with the [prefix](RedisStoreBuilder::with_prefix) in braces, `{tp}` by default: in a
+/// cluster one store is in one place, which is what makes its scripts atomic. `{tp}:t:ID` is the record
+/// of a token, `{tp}:f:…` and `{tp}:s:…` say which tokens a family and an owner have, `{tp}:live` and
+/// `{tp}:began` which there are at all. Owners' names are digested. A token takes about 900 bytes.
+///
+/// # What Redis may forget
+///
+/// A record that is evicted or lost makes a valid token unknown; use a `maxmemory-policy` that
+/// does not evict. Worse, a *revocation* that is lost brings a token back to life: what a server that
+/// crashes has not yet written to disk (`appendfsync everysec`: up to a second), and what a
+/// replica that takes over has not yet received. Where that matters, set `appendfsync always` and
+/// `min-replicas-to-write`, and keep lifetimes short.
+#[derive(Clone)]
+pub struct RedisStore(Arc<Inner>);
+
+struct Inner {
+    link: Link,
+    scripts: Scripts,
+    /// The prefix in braces.
+    tag: String,
+    capacity: u64,
+}
+
+impl RedisStore {
+    /// Starts from an address: `redis://`, `rediss://` (feature `redis-tls`) or `redis+unix://`, with
+    /// user, password and database as usual.
+    pub fn builder(url: &str) -> RedisStoreBuilder {
+        RedisStoreBuilder::new(url)
+    }
+
+    /// Remembers what Redis has said until it says otherwise, over a connection of its own
+    /// (`CLIENT TRACKING` in broadcast mode, Redis 6 or later).
+    ///
+    /// A task feeds the cache, and ends when the last clone is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] names a setting outside its range, or says that there is no Tokio runtime.
+    pub fn cached(self, settings: CachedStoreBuilder) -> Result<CachedStore<Self>, InvalidConfig> {
+        let cached = settings.build(self)?;
+        let watcher = cached.get_ref().watch(cached.invalidator())?;
+        Ok(cached.watched_by(watcher))
+    }
+
+    fn watch(&self, invalidator: super::Invalidator) -> Result<Watcher, InvalidConfig> {
+        let Inner { link, tag, .. } = &*self.0;
+        Watcher::start(link.client(), link.connect_timeout(), tag, invalidator)
+    }
+
+    fn call(&self) -> Call {
+        let tag = &self.0.tag;
+        Call::new(format!("{tag}:live"), tag)
+    }
+
+    /// The call that writes down a record.
+    fn put(&self, record: &Record, now: SystemTime) -> Call {
+        let forget_at = record.forget_at();
+        let keep = forget_at.duration_since(now).unwrap_or_default() + SLACK;
+        self.call()
+            .arg(record.id().to_string())
+            .arg(record.to_bytes())
+            .number(record.version())
+            .arg(record.family().to_string())
+            .arg(digest(
+                record.principal().kind(),
+                record.principal().subject(),
+            ))
+            .number(micros(record.live_until()))
+            .number(Cursor::of(record).began_micros())
+            .number(micros(record.issued_at()))
+            .number(micros(forget_at))
+            .number(u64::try_from(keep.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    async fn look_up(self, id: TokenId) -> Found {
+        let Inner { link, tag, .. } = &*self.0;
+        let mut command = Cmd::new();
+        command.arg("HGET").arg(format!("{tag}:t:{id}")).arg("r");
+        read(link.query(command).await?)
+    }
+
+    async fn revoke_some(&self, call: impl Fn(Call) -> Call) -> Result<u64, StoreError> {
+        let Inner { link, scripts, .. } = &*self.0;
+        let mut count: u64 = 0;
+        loop {
+            let call = call(self.call().number(BATCH));
+            let (removed, more): (u64, bool) = link.run(&scripts.revoke, &call).await?;
+            count = count.saturating_add(removed);
+            // A call that removes less than it might has seen all there was, in one moment.
+            if !more {
+                return Ok(count);
+            }
+        }
+    }
+}
+
+impl TokenStore for RedisStore {
+    type Lookup = BoxLookup;
+
+    fn get(&self, id: &TokenId) -> Answer<Found, BoxLookup> {
+        Answer::Pending(Box::pin(self.clone().look_up(*id)))
+    }
+
+    async fn insert(&self, record: Record, now: SystemTime) -> Result<(), InsertError> {
+        let Inner {
+            link,
+            scripts,
+            capacity,
+            ..
+        } = &*self.0;
+        let call = self.put(&record, now).number(micros(now)).number(*capacity);
+        let inserted: String = link.run(&scripts.insert, &call).await?;
+        match inserted.as_str() {
+            "OK" => Ok(()),
+            "EXISTS" => Err(InsertError::AlreadyExists),
+            "FULL" => Err(InsertError::Full),
+            _ => Err(StoreError::unavailable("unexpected answer to an insert").into()),
+        }
+    }
+
+    async fn update(&self, next: Record, now: SystemTime) -> Result<bool, StoreError> {
+        let Inner { link, scripts, .. } = &*self.0;
+        let call = self.put(&next, now).number(next.version().wrapping_sub(1));
+        link.run(&scripts.update, &call).await
+    }
+
+    async fn take(&self, id: &TokenId) -> Found {
+        let Inner { link, scripts, .. } = &*self.0;
+        let call = self.call().arg(id.to_string());
+        read(link.run(&scripts.take, &call).await?)
+    }
+
+    async fn revoke(&self, revocation: Revocation<'_>) -> Result<u64, StoreError> {
+        match revocation {
+            Revocation::Tokens(ids) => {
+                let mut count: u64 = 0;
+                for ids in ids.chunks(BATCH_LEN) {
+                    let revoked = self.revoke_some(|call| {
+                        ids.iter()
+                            .fold(call.arg("tokens"), |call, id| call.arg(id.to_string()))
+                    });
+                    count = count.saturating_add(revoked.await?);
+                }
+                Ok(count)
+            }
+            Revocation::Family(family) => {
+                let index = format!(":f:{family}");
+                self.revoke_some(|call| call.arg("index").arg(&*index))
+                    .await
+            }
+            Revocation::Subject { kind, subject } => {
+                let index = format!(":s:{}", digest(kind, subject));
+                self.revoke_some(|call| call.arg("index").arg(&*index))
+                    .await
+            }
+            Revocation::BegunBefore(instant) => {
+                // Rounded up: rather a token too many than one too few.
+                let instant = micros(instant + Duration::from_nanos(999));
+                self.revoke_some(|call| call.arg("began").number(instant))
+                    .await
+            }
+        }
+    }
+
+    async fn list(&self, list: &List<'_>) -> Result<Vec<Arc<Record>>, StoreError> {
+        let Inner { link, scripts, .. } = &*self.0;
+        let index = match list.filter() {
+            Filter::All => String::new(),
+            Filter::Family(family) => format!(":f:{family}"),
+            Filter::Subject { kind, subject } => format!(":s:{}", digest(kind, subject)),
+        };
+        let (micros, id) = match list.cursor() {
+            Some(cursor) => (cursor.began_micros(), cursor.id().to_string()),
+            None => (0, String::new()),
+        };
+        let limit = u64::try_from(list.limit()).unwrap_or(u64::MAX);
+        let call = self.call().number(limit).arg(index).number(micros).arg(id);
+        let page: Vec<Vec<u8>> = link.run(&scripts.list, &call).await?;
+        page.iter().map(|bytes| parse(bytes)).collect()
+    }
+
+    async fn sweep(&self, now: SystemTime) -> Result<u64, StoreError> {
+        let Inner { link, scripts, .. } = &*self.0;
+        let mut count: u64 = 0;
+        loop {
+            let call = self.call().number(micros(now)).number(BATCH);
+            let swept: u64 = link.run(&scripts.sweep, &call).await?;
+            count = count.saturating_add(swept);
+            if swept < BATCH {
+                return Ok(count);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("tag", &self.0.tag)
+            .field("capacity", &self.0.capacity)
+            .finish_non_exhaustive()
+    }
+}
+
+fn read(bytes: Option<Vec<u8>>) -> Found {
+    bytes.map(|bytes| parse(&bytes)).transpose()
+}
+
+/// A record that cannot be read is no proof that there is none.
+fn parse(bytes: &[u8]) -> Result<Arc<Record>, StoreError> {
+    Record::from_bytes(bytes)
+        .map(Arc::new)
+        .map_err(StoreError::unavailable)
+}
+
+/// Names may be long, and none of Redis' business.
+fn digest(kind: &str, subject: &str) -> String {
+    let mut hash = Sha256::new();
+    hash.update(kind.len().to_be_bytes());
+    hash.update(kind);
+    hash.update(subject);
+    let [first, ..] = *hash.finalize().as_chunks::<16>().0 else {
+        return String::new();
+    };
+    format!("{:032x}", u128::from_be_bytes(first))
+}
+
+/// Whole ones since 1970, rounded down.
+fn micros(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// How long Redis keeps what may be forgotten: by that much clocks may differ.
+const SLACK: Duration = Duration::from_secs(60);
+
+/// How many records one script removes, so that Redis is never busy for long.
+const BATCH: u64 = 500;
+const BATCH_LEN: usize = 500;
