@@ -110,10 +110,16 @@
     )
 )]
 
+pub mod body;
+mod caller;
 pub mod framing;
 pub mod limits;
 pub mod path;
+pub mod payload;
 mod request;
+pub mod sanitize;
+#[cfg(feature = "tonic")]
+mod status;
 
 pub use request::{CanonicalPath, ResponseFuture, RuleSet, Validate, ValidateLayer};
 
