@@ -121,7 +121,9 @@ pub mod sanitize;
 #[cfg(feature = "tonic")]
 mod status;
 
+pub use body::{BodyGuardLayer, BodyLimits};
 pub use request::{CanonicalPath, ResponseFuture, RuleSet, Validate, ValidateLayer};
+pub use sanitize::SanitizeErrorsLayer;
 
 pub use tower_plugin_core::{Rejection, ResponseBody, Violation};
 
