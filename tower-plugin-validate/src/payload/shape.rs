@@ -5,12 +5,13 @@
 //! one too many. It judges no grammar: whatever it passes still has to be parsed, and up to the first syntax
 //! error, where a parser stops, it counts what the parser sees.
 
-use core::fmt;
-
-use crate::limits::InvalidLimit;
-
+mod build;
+mod limit;
 #[cfg(test)]
 mod tests;
+
+pub use build::JsonShapeBuilder;
+pub use limit::{ShapeExceeded, ShapeLimit};
 
 /// How much JSON a request may hold. See [`JsonScanner`].
 ///
@@ -83,133 +84,6 @@ impl Default for JsonShape {
         Self::DEFAULT
     }
 }
-
-/// Sets the numbers of a [`JsonShape`]; nothing is checked before [`build`](Self::build).
-#[derive(Clone, Copy, Debug)]
-#[must_use = "a builder does nothing until it is built"]
-pub struct JsonShapeBuilder {
-    shape: JsonShape,
-}
-
-impl JsonShapeBuilder {
-    /// Length of the whole text in bytes, 2 to 1 GiB.
-    pub const fn bytes(mut self, bytes: u64) -> Self {
-        self.shape.bytes = bytes;
-        self
-    }
-
-    /// Arrays and objects within each other, 1 to 127 (the most that `serde_json` reads).
-    pub const fn depth(mut self, levels: u32) -> Self {
-        self.shape.depth = levels;
-        self
-    }
-
-    /// Elements in one array, 1 to 100,000,000.
-    pub const fn elements(mut self, elements: u32) -> Self {
-        self.shape.elements = elements;
-        self
-    }
-
-    /// Members in one object, repeated names included, 1 to 100,000,000.
-    pub const fn members(mut self, members: u32) -> Self {
-        self.shape.members = members;
-        self
-    }
-
-    /// Length of one string or member name as it is written, escapes included, in bytes, 1 to 1 GiB.
-    pub const fn string_bytes(mut self, bytes: u32) -> Self {
-        self.shape.string_bytes = bytes;
-        self
-    }
-
-    /// Values of any kind in the whole text, 1 to 1,000,000,000.
-    pub const fn values(mut self, values: u32) -> Self {
-        self.shape.values = values;
-        self
-    }
-
-    /// Checks the numbers.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidLimit`] naming the first field that is outside the range its setter states.
-    pub fn build(self) -> Result<JsonShape, InvalidLimit> {
-        for &(limit, field, min, max) in RANGES {
-            if !(min..=max).contains(&self.shape.max(limit)) {
-                return Err(InvalidLimit::new(field, min, max));
-            }
-        }
-        Ok(self.shape)
-    }
-}
-
-/// One of the numbers in a [`JsonShape`].
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum ShapeLimit {
-    /// The length of the text.
-    Bytes,
-    /// Arrays and objects within each other.
-    Depth,
-    /// Elements in one array.
-    Elements,
-    /// Members in one object.
-    Members,
-    /// The length of one string or member name.
-    StringBytes,
-    /// Values in all.
-    Values,
-}
-
-impl ShapeLimit {
-    /// The machine-readable reason a caller is given.
-    #[must_use]
-    pub const fn reason(self) -> &'static str {
-        match self {
-            Self::Bytes => "BODY_SIZE",
-            Self::Depth => "JSON_DEPTH",
-            Self::Elements => "JSON_ARRAY_SIZE",
-            Self::Members => "JSON_OBJECT_SIZE",
-            Self::StringBytes => "JSON_STRING_SIZE",
-            Self::Values => "JSON_SIZE",
-        }
-    }
-
-    /// The sentence a caller is given.
-    #[must_use]
-    pub const fn description(self) -> &'static str {
-        match self {
-            Self::Bytes => "the body is too large",
-            Self::Depth => "the JSON is nested too deeply",
-            Self::Elements => "a JSON array has too many elements",
-            Self::Members => "a JSON object has too many members",
-            Self::StringBytes => "a JSON string is too long",
-            Self::Values => "the JSON holds too many values",
-        }
-    }
-}
-
-/// A JSON text is over a limit of its [`JsonShape`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct ShapeExceeded {
-    limit: ShapeLimit,
-}
-
-impl ShapeExceeded {
-    /// Which limit it is over.
-    #[must_use]
-    pub const fn limit(&self) -> ShapeLimit {
-        self.limit
-    }
-}
-
-impl fmt::Display for ShapeExceeded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.limit.description())
-    }
-}
-
-impl core::error::Error for ShapeExceeded {}
 
 /// Holds a JSON text to a [`JsonShape`] while it arrives, in pieces cut anywhere.
 ///
@@ -389,18 +263,9 @@ fn within(holds: bool, limit: ShapeLimit) -> Result<(), ShapeExceeded> {
     if holds {
         Ok(())
     } else {
-        Err(ShapeExceeded { limit })
+        Err(ShapeExceeded::of(limit))
     }
 }
 
 /// `serde_json` refuses the 128th level.
 const MAX_DEPTH: usize = 127;
-
-const RANGES: &[(ShapeLimit, &str, u64, u64)] = &[
-    (ShapeLimit::Bytes, "bytes", 2, 1 << 30),
-    (ShapeLimit::Depth, "depth", 1, MAX_DEPTH as u64),
-    (ShapeLimit::Elements, "elements", 1, 100_000_000),
-    (ShapeLimit::Members, "members", 1, 100_000_000),
-    (ShapeLimit::StringBytes, "string_bytes", 1, 1 << 30),
-    (ShapeLimit::Values, "values", 1, 1_000_000_000),
-];

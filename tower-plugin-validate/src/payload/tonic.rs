@@ -21,6 +21,7 @@ use super::{Check, Violations};
 /// ```
 /// use tower_plugin_validate::payload::{Check, Violations, checked};
 ///
+/// # #[derive(Debug)]
 /// struct Rename {
 ///     name: String,
 /// }
