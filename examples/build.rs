@@ -33,7 +33,10 @@ fn compile_for_tonic() -> Result<(), Box<dyn Error>> {
     let mut config = tonic_prost_build::configure()
         .message_attribute("PlaceRequest", "#[derive(::validator::Validate)]")
         // `validator` puts the values it rejects into its errors; hence `Serialize`.
-        .message_attribute("Line", "#[derive(::serde::Serialize, ::validator::Validate)]");
+        .message_attribute(
+            "Line",
+            "#[derive(::serde::Serialize, ::validator::Validate)]",
+        );
     for (field, rules) in RULES {
         config = config.field_attribute(field, format!("#[validate({rules})]"));
     }
