@@ -294,7 +294,7 @@ async fn gardes_rules_are_told_in_our_words_and_others_not_at_all() {
     assert_eq!(status, 422);
     let errors = errors_of(&problem);
     let expected = [
-        ("body.name", "LENGTH", "must be at least 3 long"),
+        ("body.name", "LENGTH", "must be longer"),
         ("body.password", "INVALID", "is not valid"),
     ];
     let errors: Vec<_> = errors.iter().map(|(a, b, c)| (&**a, &**b, &**c)).collect();

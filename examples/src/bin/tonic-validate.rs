@@ -136,7 +136,10 @@ async fn demonstrate(mut client: OrdersClient<Channel>) {
         .place(order("nobody", 1))
         .await
         .map(|_| String::new());
-    tell("broken inside", broken.map_err(without_reference));
+    tell(
+        "broken inside",
+        broken.map_err(|status| without_reference(&status)),
+    );
 }
 
 fn order(customer: &str, quantity: u32) -> PlaceRequest {
@@ -163,7 +166,7 @@ fn tell(what: &str, outcome: Result<String, Status>) {
 }
 
 /// It is another one in each run.
-fn without_reference(status: Status) -> Status {
+fn without_reference(status: &Status) -> Status {
     let message = status
         .message()
         .split(", reference ")

@@ -13,8 +13,9 @@ use super::check::{Check, Violations};
 /// A type can be checked in one way; this wrapper says that it is `garde`'s, as in
 /// `Checked<Json<Garde<Order>>>` or `checked(request.map(Garde))`. It parses as what it holds.
 ///
-/// Of a rule that is not `garde`'s own the caller is told that it was broken, and not in which words:
-/// there is no telling whether they hold a value. For words of your own, implement [`Check`].
+/// `garde` does not tell what its messages are made of, so the words are ours: of a bound, which may be another
+/// field, not the number; of a rule that is not `garde`'s own, only that it was broken; of a path, keys of
+/// a map as `*` unless they could be names of fields. For words of your own, implement [`Check`].
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[expect(clippy::exhaustive_structs, reason = "a wrapper to take apart")]
 pub struct Garde<T>(pub T);
@@ -50,102 +51,82 @@ impl<'de, T: serde::Deserialize<'de>> serde::Deserialize<'de> for Garde<T> {
 struct OurWords;
 
 impl I18n for OurWords {
-    fn length_lower_than(&self, min: usize) -> Cow<'static, str> {
-        marked("LENGTH", format_args!("must be at least {min} long"))
+    fn length_lower_than(&self, _: usize) -> Cow<'static, str> {
+        "\u{1}length_lower_than".into()
     }
 
-    fn length_greater_than(&self, max: usize) -> Cow<'static, str> {
-        marked("LENGTH", format_args!("must be at most {max} long"))
+    fn length_greater_than(&self, _: usize) -> Cow<'static, str> {
+        "\u{1}length_greater_than".into()
     }
 
-    fn range_lower_than(&self, min: &dyn Display) -> Cow<'static, str> {
-        marked("RANGE", format_args!("must be at least {}", number(min)))
+    fn range_lower_than(&self, _: &dyn Display) -> Cow<'static, str> {
+        "\u{1}range_lower_than".into()
     }
 
-    fn range_greater_than(&self, max: &dyn Display) -> Cow<'static, str> {
-        marked("RANGE", format_args!("must be at most {}", number(max)))
+    fn range_greater_than(&self, _: &dyn Display) -> Cow<'static, str> {
+        "\u{1}range_greater_than".into()
     }
 
     fn credit_card_invalid(&self, _: InvalidCreditCard) -> Cow<'static, str> {
-        marked("CREDIT_CARD", format_args!("must be a card number"))
+        "\u{1}credit_card_invalid".into()
     }
 
     fn pattern_no_match(&self, _: &dyn Display) -> Cow<'static, str> {
-        marked("PATTERN", format_args!("must have the form asked for"))
+        "\u{1}pattern_no_match".into()
     }
 
     fn contains_missing(&self, _: &dyn Display) -> Cow<'static, str> {
-        marked("CONTAINS", format_args!("must contain what is asked for"))
+        "\u{1}contains_missing".into()
     }
 
     fn url_invalid(&self, _: InvalidUrl) -> Cow<'static, str> {
-        marked("URL", format_args!("must be a URL"))
+        "\u{1}url_invalid".into()
     }
 
     fn prefix_missing(&self, _: &dyn Display) -> Cow<'static, str> {
-        marked("PREFIX", format_args!("must begin as is asked for"))
+        "\u{1}prefix_missing".into()
     }
 
     fn suffix_missing(&self, _: &dyn Display) -> Cow<'static, str> {
-        marked("SUFFIX", format_args!("must end as is asked for"))
+        "\u{1}suffix_missing".into()
     }
 
     fn phone_number_invalid(&self, _: InvalidPhoneNumber) -> Cow<'static, str> {
-        marked("PHONE", format_args!("must be a phone number"))
+        "\u{1}phone_number_invalid".into()
     }
 
     fn ip_invalid(&self, _: IpKind) -> Cow<'static, str> {
-        marked("IP", format_args!("must be an IP address"))
+        "\u{1}ip_invalid".into()
     }
 
     fn matches_field_mismatch(&self, _: &dyn Display) -> Cow<'static, str> {
-        marked(
-            "MUST_MATCH",
-            format_args!("must be the same as another field"),
-        )
+        "\u{1}matches_field_mismatch".into()
     }
 
     fn email_invalid(&self, _: InvalidEmail) -> Cow<'static, str> {
-        marked("EMAIL", format_args!("must be an email address"))
+        "\u{1}email_invalid".into()
     }
 
     fn ascii_invalid(&self) -> Cow<'static, str> {
-        marked("ASCII", format_args!("must be ASCII"))
+        "\u{1}ascii_invalid".into()
     }
 
     fn alphanumeric_invalid(&self) -> Cow<'static, str> {
-        marked("ALPHANUMERIC", format_args!("must be letters and digits"))
+        "\u{1}alphanumeric_invalid".into()
     }
 
     fn required_not_set(&self) -> Cow<'static, str> {
-        marked("REQUIRED", format_args!("is required"))
+        "\u{1}required_not_set".into()
     }
 }
 
-fn marked(reason: &str, description: std::fmt::Arguments<'_>) -> Cow<'static, str> {
-    format!("{MARK}{reason}{MARK}{description}").into()
-}
-
-fn ours(message: &str) -> (&'static str, Cow<'static, str>) {
-    let parts = message
-        .strip_prefix(MARK)
-        .and_then(|rest| rest.split_once(MARK));
-    parts
-        .and_then(|(name, description)| {
-            let reason = REASONS.iter().find(|reason| **reason == name)?;
-            Some((*reason, description.to_owned().into()))
-        })
-        .unwrap_or(("INVALID", "is not valid".into()))
-}
-
-/// A bound may be computed from another field; numbers are all it may say then.
-fn number(bound: &dyn Display) -> String {
-    let text = bound.to_string();
-    let plain = |byte: u8| byte.is_ascii_digit() || b"+-.e".contains(&byte);
-    match text.len() <= 40 && text.bytes().all(plain) {
-        true => text,
-        false => "its bound".to_owned(),
-    }
+/// A message that is not one of these is somebody else's.
+fn ours(message: &str) -> (&'static str, &'static str) {
+    let name = message.strip_prefix('\u{1}');
+    let rule = RULES.iter().find(|(rule, ..)| Some(*rule) == name);
+    rule.map_or(("INVALID", "is not valid"), |&(_, reason, description)| {
+        (reason, description)
+    })
 }
 
 /// `garde` does not tell names of fields from keys of a map; what cannot be a name is a key.
@@ -160,22 +141,43 @@ fn without_keys(path: &str) -> String {
     parts.collect::<Vec<_>>().join(".")
 }
 
-const MARK: char = '\u{1}';
-
-const REASONS: &[&str] = &[
-    "ALPHANUMERIC",
-    "ASCII",
-    "CONTAINS",
-    "CREDIT_CARD",
-    "EMAIL",
-    "IP",
-    "LENGTH",
-    "MUST_MATCH",
-    "PATTERN",
-    "PHONE",
-    "PREFIX",
-    "RANGE",
-    "REQUIRED",
-    "SUFFIX",
-    "URL",
+/// The methods of [`I18n`], our reasons, and what would be right.
+const RULES: &[(&str, &str, &str)] = &[
+    (
+        "alphanumeric_invalid",
+        "ALPHANUMERIC",
+        "must be letters and digits",
+    ),
+    ("ascii_invalid", "ASCII", "must be ASCII"),
+    (
+        "contains_missing",
+        "CONTAINS",
+        "must contain what is asked for",
+    ),
+    (
+        "credit_card_invalid",
+        "CREDIT_CARD",
+        "must be a card number",
+    ),
+    ("email_invalid", "EMAIL", "must be an email address"),
+    ("ip_invalid", "IP", "must be an IP address"),
+    ("length_greater_than", "LENGTH", "must be shorter"),
+    ("length_lower_than", "LENGTH", "must be longer"),
+    (
+        "matches_field_mismatch",
+        "MUST_MATCH",
+        "must be the same as another field",
+    ),
+    (
+        "pattern_no_match",
+        "PATTERN",
+        "must have the form asked for",
+    ),
+    ("phone_number_invalid", "PHONE", "must be a phone number"),
+    ("prefix_missing", "PREFIX", "must begin as is asked for"),
+    ("range_greater_than", "RANGE", "must be less"),
+    ("range_lower_than", "RANGE", "must be greater"),
+    ("required_not_set", "REQUIRED", "is required"),
+    ("suffix_missing", "SUFFIX", "must end as is asked for"),
+    ("url_invalid", "URL", "must be a URL"),
 ];

@@ -11,7 +11,10 @@ use super::{
 
 /// Takes the words of an internal error from headers that tell how a call ended.
 pub(super) fn sanitize(headers: &mut HeaderMap, context: &RequestContext) {
-    let Some(code) = headers.get(GRPC_STATUS).and_then(internal) else {
+    let Some(code) = headers
+        .get(GRPC_STATUS)
+        .and_then(|status| internal(status.as_bytes()))
+    else {
         return;
     };
     let message = headers.get(GRPC_MESSAGE);
@@ -37,11 +40,13 @@ pub(super) fn sanitize(headers: &mut HeaderMap, context: &RequestContext) {
 }
 
 /// The code of a call that ended in an internal error. A status that is none is `UNKNOWN` to clients.
-fn internal(status: &HeaderValue) -> Option<Code> {
-    if status.as_bytes() == b"0" {
+fn internal(status: &[u8]) -> Option<Code> {
+    if status == b"0" {
         return None;
     }
-    let number: Option<u8> = status.to_str().ok().and_then(|status| status.parse().ok());
+    let number: Option<u8> = std::str::from_utf8(status)
+        .ok()
+        .and_then(|status| status.parse().ok());
     let code = Code::ALL
         .into_iter()
         .find(|code| Some(code.number()) == number);
@@ -51,43 +56,54 @@ fn internal(status: &HeaderValue) -> Option<Code> {
 
 /// gRPC-Web's frame of trailers, without the words of an internal error.
 pub(super) fn sanitize_web(end: &End, context: &RequestContext) -> Bytes {
-    let parsed = end.message().map(parse);
-    let mut headers = match (parsed, &end.envelope) {
-        (Some(Some(headers)), Some(envelope)) => {
-            let is_public = headers
-                .get(GRPC_STATUS)
-                .is_some_and(|status| internal(status).is_none());
-            if is_public {
-                return envelope.clone();
-            }
-            headers
-        }
-        _ => HeaderMap::new(),
-    };
-    if !headers.contains_key(GRPC_STATUS) {
-        // Nothing that could be read, or nothing that says how it ended.
-        headers.insert(GRPC_STATUS, HeaderValue::from_static("2"));
+    let public = |message| status(message).is_some_and(|status| internal(status).is_none());
+    if let Some(envelope) = &end.envelope
+        && (end.message().is_some_and(public) || context.settings.shows_details)
+    {
+        return envelope.clone();
     }
+    let mut headers = end.message().and_then(parse).unwrap_or_default();
+    let entry = headers.entry(GRPC_STATUS);
+    // Nothing that could be read, or nothing that says how it ended.
+    entry.or_insert(HeaderValue::from_static("2"));
     sanitize(&mut headers, context);
-    match (&end.envelope, context.settings.shows_details) {
-        (Some(envelope), true) => envelope.clone(),
-        _ => written(&headers),
-    }
+    written(&headers)
 }
 
-/// Lines as in HTTP/1.1.
-fn parse(message: &[u8]) -> Option<HeaderMap> {
-    let mut headers = HeaderMap::new();
-    for line in message.split(|&byte| byte == b'\n') {
-        let line = line.trim_ascii();
-        if line.is_empty() {
-            continue;
-        }
+/// Lines as in HTTP/1.1; without the last, empty one. `None`: no line.
+fn lines(message: &[u8]) -> impl Iterator<Item = Option<(&[u8], &[u8])>> {
+    let lines = message.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
+    lines.filter(|line| !line.is_empty()).map(|line| {
         let colon = line.iter().position(|&byte| byte == b':')?;
         let (name, value) = line.split_at_checked(colon)?;
+        Some((name, value.get(1..)?.trim_ascii()))
+    })
+}
+
+/// The status that two readers would both find.
+fn status(message: &[u8]) -> Option<&[u8]> {
+    let mut found = None;
+    for line in lines(message) {
+        let (name, value) = line?;
+        if name.eq_ignore_ascii_case(GRPC_STATUS.as_str().as_bytes())
+            && found.replace(value).is_some()
+        {
+            return None;
+        }
+    }
+    found
+}
+
+fn parse(message: &[u8]) -> Option<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    for line in lines(message) {
+        let (name, value) = line?;
         let name = HeaderName::from_bytes(name).ok()?;
-        let value = HeaderValue::from_bytes(value.get(1..)?.trim_ascii()).ok()?;
-        headers.append(name, value);
+        headers.append(name, HeaderValue::from_bytes(value).ok()?);
+    }
+    // It said that all was well, and then that it was not.
+    if headers.get_all(GRPC_STATUS).iter().count() > 1 {
+        return None;
     }
     Some(headers)
 }
