@@ -229,6 +229,27 @@ async fn what_is_no_json_or_too_much_of_it_is_refused_before_it_is_parsed() {
     }
 }
 
+/// A megabyte of reason was stored for an anonymous caller, in a field that nothing looked at.
+#[tokio::test]
+async fn f47_a_long_string_is_refused_in_any_field_and_as_any_name() {
+    let server = Server::start().await;
+    let long = "x".repeat(2000);
+    let bodies = [
+        json!({"customer": long, "lines": []}),
+        json!({"customer": "a", "lines": [{"sku": long, "quantity": 1}]}),
+        json!({"customer": "a", "lines": [], "labels": {&long: 1}}),
+        json!({"customer": "a", "lines": [], "a field nobody reads": [{"reason": long}]}),
+        json!({"customer": "a", "lines": [], &long: null}),
+    ];
+    for body in bodies {
+        let (status, problem) = server.post("/orders", &body).await;
+        assert_eq!(
+            (status, &problem["reason"]),
+            (400, &"JSON_STRING_SIZE".into())
+        );
+    }
+}
+
 #[tokio::test]
 async fn axums_own_limit_and_the_guard_are_told_apart_from_a_bad_body() {
     let server = Server::start().await;
@@ -347,6 +368,7 @@ impl Server {
         let shape = JsonShape::builder()
             .bytes(200_000)
             .members(16)
+            .string_bytes(1000)
             .build()
             .unwrap();
         let small = BodyLimits::http()

@@ -1,7 +1,7 @@
 //! What a request carries, checked once it is parsed.
 //!
 //! A [`Check`] says what is wrong with a value. Types that derive `validator::Validate` have one (feature
-//! `validator`), those that derive `garde::Validate` have one in a [`Garde`](self::Garde) (feature `garde`), and any
+//! `validator`), those that derive `garde::Validate` have one in a `Garde` (feature `garde`), and any
 //! type may have its own:
 //!
 //! ```
@@ -26,10 +26,10 @@
 //! assert_eq!(violations.iter().next().unwrap().field(), "to");
 //! ```
 //!
-//! * With the feature `axum`, [`Checked`](self::Checked)`<Json<T>>` and its like are extractors: they parse, check, and
+//! * With the feature `axum`, `Checked<Json<T>>` and its like are extractors: they parse, check, and
 //!   refuse in the protocol of the caller.
-//! * With the feature `tonic`, [`checked`](self::checked) does so for a message, and
-//!   [`CheckedStream`](self::CheckedStream) for each message of a stream.
+//! * With the feature `tonic`, `checked` does so for a message, and
+//!   `CheckedStream` for each message of a stream.
 //! * [`shape`] bounds a JSON text before there is a document.
 //!
 //! # What a caller is told

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// One of the numbers in a [`JsonShape`].
+/// One of the numbers in a [`JsonShape`](super::JsonShape).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ShapeLimit {
@@ -48,7 +48,7 @@ impl ShapeLimit {
     }
 }
 
-/// A JSON text is over a limit of its [`JsonShape`].
+/// A JSON text is over a limit of its [`JsonShape`](super::JsonShape).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ShapeExceeded {
     limit: ShapeLimit,
