@@ -158,6 +158,18 @@ async fn each_limit_is_kept_to_the_letter_and_nothing_beyond_it_comes_in() {
             expected: (200, None, 18),
         },
         Case {
+            name: "a stream that announces as much as a stream may have",
+            content_type: "application/grpc-web",
+            body: Body::from([message(0, b"four"), message(1, b"more")].concat()),
+            expected: (200, None, 18),
+        },
+        Case {
+            name: "a stream that announces more",
+            content_type: "application/grpc-web",
+            body: Body::from(message(0, &[0; 20])),
+            expected: (200, Some("BODY_SIZE"), 0),
+        },
+        Case {
             name: "gRPC-Web's trailers are no message, and have a length",
             content_type: "application/grpc-web+proto",
             body: frames([

@@ -165,6 +165,36 @@ async fn a_stream_is_refused_at_its_first_message_in_violation() {
 }
 
 #[tokio::test]
+async fn a_stream_ends_at_its_first_error_whoevers_it_is() {
+    let messages = || {
+        let wrong = Ok(order("", &[1]));
+        tokio_stream::iter([Ok(order("a", &[1])), wrong, Ok(order("a", &[1]))])
+    };
+    let outcome: Vec<_> = CheckedStream::new(messages()).collect().await;
+    assert_eq!(outcome.len(), 2);
+    assert_eq!(
+        outcome[1].as_ref().unwrap_err().code(),
+        Code::InvalidArgument
+    );
+
+    let broken = tokio_stream::iter([Err(Status::aborted("torn")), Ok(order("a", &[1]))]);
+    let outcome: Vec<_> = CheckedStream::new(broken).collect().await;
+    assert_eq!(outcome.len(), 1);
+    assert_eq!(outcome[0].as_ref().unwrap_err().code(), Code::Aborted);
+
+    let mut checked = CheckedStream::new(messages());
+    assert_eq!(
+        checked.size_hint(),
+        (0, Some(3)),
+        "the first may be the last"
+    );
+    assert!(checked.message().await.unwrap().is_some());
+    assert!(checked.message().await.is_err());
+    assert_eq!(checked.size_hint(), (0, Some(0)));
+    assert!(checked.message().await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn a_message_too_large_is_resource_exhausted_unary_and_streamed() {
     let mut client = client().await;
     let large = order(&"x".repeat(2000), &[1]);
