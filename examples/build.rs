@@ -1,4 +1,5 @@
-//! Turns `proto/` into Rust with cargo alone: `protox` parses, `connectrpc-build` generates.
+//! Turns `proto/` into Rust with cargo alone: `protox` parses, `connectrpc-build` generates, and for tonic
+//! `tonic-prost-build`.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
@@ -22,7 +23,26 @@ fn main() -> Result<(), Box<dyn Error>> {
         .include_file("protos.rs")
         .emit_rerun_directives(false)
         .compile()?;
-    Ok(())
+    compile_for_tonic()
+}
+
+/// Messages whose rules are `validator`'s.
+fn compile_for_tonic() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed={ROOT}/{ORDERS}");
+    let descriptors = protox::compile([ORDERS], [ROOT])?;
+    let mut config = tonic_prost_build::configure()
+        .message_attribute("PlaceRequest", "#[derive(::validator::Validate)]")
+        // `validator` puts the values it rejects into its errors; hence `Serialize`.
+        .message_attribute(
+            "Line",
+            "#[derive(::serde::Serialize, ::validator::Validate)]",
+        );
+    for (field, rules) in RULES {
+        config = config.field_attribute(field, format!("#[validate({rules})]"));
+    }
+    Ok(config
+        .emit_rerun_if_changed(false)
+        .compile_fds(descriptors)?)
 }
 
 const ROOT: &str = "proto";
@@ -34,4 +54,14 @@ const PROTOS: &[&str] = &[
     "connectplugin/v1/handshake.proto",
     "connectplugin/v1/lifecycle.proto",
     "connectplugin/v1/registry.proto",
+];
+
+const ORDERS: &str = "orders/v1/orders.proto";
+
+const RULES: [(&str, &str); 5] = [
+    ("PlaceRequest.customer", "length(min = 1, max = 64)"),
+    ("PlaceRequest.lines", "length(min = 1, max = 100)"),
+    ("PlaceRequest.lines", "nested"),
+    ("Line.sku", "length(min = 3, max = 32)"),
+    ("Line.quantity", "range(min = 1, max = 1000)"),
 ];

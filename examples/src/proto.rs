@@ -16,3 +16,10 @@
 )]
 
 connectrpc::include_generated!("protos.rs");
+
+/// What the `tonic-validate` example serves.
+pub mod orders {
+    use validator::Validate;
+
+    tonic::include_proto!("orders.v1");
+}

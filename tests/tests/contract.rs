@@ -11,10 +11,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use http::{HeaderValue, Request, Response, header::AUTHORIZATION, request::Parts};
+use http::{
+    HeaderValue, Request, Response,
+    header::{AUTHORIZATION, CONTENT_LENGTH},
+    request::Parts,
+};
 use http_body::Body;
 use http_body_util::BodyExt;
-use tower::{Layer, Service, ServiceExt};
+use tower::{Layer, Service, ServiceExt, layer::util::Stack, util::MapRequestLayer};
 use tower_plugin_auth::{
     Answer, AuthError, AuthLayer, AuthorizeLayer, BearerAuthenticator, InsertError, ManualClock,
     MemoryStore, NewToken, Principal, RequireLayer, RequireSecureTransportLayer, StoreError,
@@ -32,7 +36,9 @@ use tower_plugin_ratelimit::{
     Unavailable, lookup::PolicyLookupLayer,
 };
 use tower_plugin_tests::{Account, Broken, Chunks, Probe};
-use tower_plugin_validate::ValidateLayer;
+use tower_plugin_validate::{
+    BodyGuardLayer, SanitizeErrorsLayer, ValidateLayer, body::GuardedBody,
+};
 
 #[tokio::test]
 async fn rate_limit_keeps_the_contract() {
@@ -73,6 +79,32 @@ async fn validate_keeps_the_contract() {
         |request| *request.uri_mut() = "/%2e%2e/admin".parse().unwrap(),
     )
     .await;
+}
+
+#[tokio::test]
+async fn body_guard_keeps_the_contract() {
+    // The probe takes one type of body; what the guard does to bodies is seen in `body_guard.rs`.
+    let unguarded: fn(Request<GuardedBody<Chunks>>) -> Request<Chunks> =
+        |request| request.map(GuardedBody::into_inner);
+    contract(
+        Stack::new(MapRequestLayer::new(unguarded), BodyGuardLayer::http()),
+        |_| (),
+        |request| {
+            let length = HeaderValue::from_static("9999999");
+            request.headers_mut().insert(CONTENT_LENGTH, length);
+        },
+    )
+    .await;
+}
+
+/// It refuses nothing itself; what a layer inside it refuses, it lets pass.
+#[tokio::test]
+async fn sanitize_errors_keeps_the_contract() {
+    let layer = Stack::new(RequireLayer::new(), SanitizeErrorsLayer::new());
+    let admitted = |request: &mut Request<Chunks>| {
+        request.extensions_mut().insert(Principal::new("test", "a"));
+    };
+    contract(layer, admitted, without_credential).await;
 }
 
 #[tokio::test]

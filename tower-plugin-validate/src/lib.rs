@@ -17,6 +17,10 @@
 //! Up to 16 violations are reported. They name the rule and never repeat what was sent; a header is
 //! named only if it is a [well-known](framing::well_known) one.
 //!
+//! Beside it stand [`BodyGuardLayer`], which bounds what is read of a body ([`body`]); [`payload`], which checks
+//! what was parsed, in axum and tonic; and [`SanitizeErrorsLayer`], which keeps internal errors from callers
+//! ([`sanitize`]).
+//!
 //! # Example
 //!
 //! ```
@@ -64,8 +68,7 @@
 //! * axum's `Router::layer` runs after routing. To check what is routed, and to have
 //!   [`NonCanonical::Rewrite`](path::NonCanonical::Rewrite) reach the router, wrap the whole router:
 //!   `ServiceBuilder::new().map_response(|r: Response<_>| r.map(Body::new)).layer(validate).service(router)`.
-//! * Only a declared body is measured. Limit what is read as well, for example with
-//!   `tower_http::limit::RequestBodyLimitLayer`. [`RuleSet::http`] and [`RuleSet::grpc`] let any
+//! * Only a declared body is measured. [`BodyGuardLayer`] measures what is read as well. [`RuleSet::http`] and [`RuleSet::grpc`] let any
 //!   length be declared; [`RuleSet::plugin`] allows 4 MiB.
 //! * A path in another spelling than the canonical one is refused by default, harmless or not. See
 //!   [`NonCanonical`](path::NonCanonical) for forwarding the canonical spelling instead.
@@ -85,8 +88,15 @@
 //!
 //! # Features
 //!
-//! None. The engines ([`limits`], [`framing`], [`path`]) know nothing of Tower or HTTP libraries
-//! and can be used on their own.
+//! Name | Description | Default?
+//! ---|---|---
+//! `axum` | Extractors that check what they parse ([`payload`]) |
+//! `garde` | Check with garde's derive |
+//! `tonic` | Check messages, and each message of a stream |
+//! `validator` | Check with validator's derive |
+//!
+//! The engines ([`limits`], [`framing`], [`path`], [`payload::shape`], [`body::envelope`]) know nothing of Tower or
+//! HTTP libraries and can be used on their own.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // The public API is documented and free to grow.
@@ -110,12 +120,20 @@
     )
 )]
 
+pub mod body;
+mod caller;
 pub mod framing;
 pub mod limits;
 pub mod path;
+pub mod payload;
 mod request;
+pub mod sanitize;
+#[cfg(feature = "tonic")]
+mod status;
 
+pub use body::{BodyGuardLayer, BodyLimits};
 pub use request::{CanonicalPath, ResponseFuture, RuleSet, Validate, ValidateLayer};
+pub use sanitize::SanitizeErrorsLayer;
 
 pub use tower_plugin_core::{Rejection, ResponseBody, Violation};
 

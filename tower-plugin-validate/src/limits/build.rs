@@ -119,6 +119,10 @@ pub struct InvalidLimit {
 }
 
 impl InvalidLimit {
+    pub(crate) const fn new(field: &'static str, min: u64, max: u64) -> Self {
+        Self { field, min, max }
+    }
+
     /// The name of the setter that was given the number.
     #[must_use]
     pub const fn field(&self) -> &'static str {

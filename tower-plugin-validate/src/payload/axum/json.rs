@@ -1,0 +1,137 @@
+use std::{error::Error, pin::pin};
+
+use axum::{
+    Json, RequestExt,
+    extract::{FromRequest, Request},
+};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
+use http_body_util::{BodyExt, LengthLimitError};
+use serde::de::DeserializeOwned;
+use tower_plugin_core::{Code, Rejection, Violation};
+
+use super::{
+    Checked, CheckedRejection,
+    rejection::{invalid, misshapen, mistyped, single, too_large, wrong_content_type},
+};
+use crate::{
+    body::BodyRefused,
+    caller::Caller,
+    payload::{
+        Check, named,
+        shape::{JsonScanner, JsonShape, ShapeExceeded},
+    },
+};
+
+impl<T, S> FromRequest<S> for Checked<Json<T>>
+where
+    T: DeserializeOwned + Check,
+    S: Send + Sync,
+{
+    type Rejection = CheckedRejection;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Self::Rejection> {
+        let caller = Caller::of(request.headers());
+        let value = read(request).await;
+        let value = value.map_err(|rejection| CheckedRejection::new(rejection, caller))?;
+        Ok(Self(Json(value)))
+    }
+}
+
+async fn read<T: DeserializeOwned + Check>(request: Request) -> Result<T, Rejection> {
+    if !is_json(request.headers()) {
+        return Err(wrong_content_type());
+    }
+    let mut scanner = JsonScanner::new(shape(&request));
+    let text = body(request, |chunk| scanner.feed(chunk)).await?;
+    parse(&text)
+}
+
+pub(super) fn shape(request: &Request) -> JsonShape {
+    request.extensions().get().copied().unwrap_or_default()
+}
+
+/// Reads the body to its end, unless one of its chunks is refused.
+pub(super) async fn body(
+    request: Request,
+    mut check: impl FnMut(&[u8]) -> Result<(), ShapeExceeded>,
+) -> Result<Bytes, Rejection> {
+    let mut body = pin!(request.into_limited_body());
+    let mut text = Bytes::new();
+    let mut longer = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| unread(&error))?;
+        let Ok(chunk) = frame.into_data() else {
+            continue;
+        };
+        check(&chunk).map_err(misshapen)?;
+        // A body of one chunk, as most are, is not copied.
+        if text.is_empty() && longer.is_empty() {
+            text = chunk;
+        } else {
+            longer.extend_from_slice(&std::mem::take(&mut text));
+            longer.extend_from_slice(&chunk);
+        }
+    }
+    Ok(match text.is_empty() {
+        true => longer.freeze(),
+        false => text,
+    })
+}
+
+/// Why the body broke off, as far as it concerns the caller.
+fn unread(error: &axum::Error) -> Rejection {
+    let mut source: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        if let Some(refused) = error.downcast_ref::<BodyRefused>() {
+            return too_large(refused.limit().reason(), refused.limit().description());
+        }
+        if error.is::<LengthLimitError>() {
+            return too_large("BODY_SIZE", "the body is too large");
+        }
+        source = error.source();
+    }
+    single(Code::InvalidArgument, "BODY", "the body could not be read")
+}
+
+fn parse<T: DeserializeOwned + Check>(text: &[u8]) -> Result<T, Rejection> {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let value: T = named::deserialize(&mut deserializer).map_err(|failure| {
+        match failure.source().filter(|error| !error.is_data()) {
+            Some(error) => no_json(error),
+            None => mistyped("body", StatusCode::UNPROCESSABLE_ENTITY, &failure),
+        }
+    })?;
+    deserializer.end().map_err(|error| no_json(&error))?;
+    let checked = value.check();
+    checked.map_err(|violations| invalid("body", StatusCode::UNPROCESSABLE_ENTITY, violations))?;
+    Ok(value)
+}
+
+/// Where it stops being JSON says nothing of what it holds.
+fn no_json(error: &serde_json::Error) -> Rejection {
+    let at = format!(
+        "is no JSON from line {}, column {} on",
+        error.line(),
+        error.column()
+    );
+    Rejection::new(
+        Code::InvalidArgument,
+        "JSON_SYNTAX",
+        "the body is not valid JSON",
+    )
+    .with_violation(Violation::new("body", "JSON_SYNTAX", at))
+}
+
+/// `application/json`, or `application/...+json` (RFC 6839 section 3.1).
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = value
+        .and_then(|value| value.split(';').next())
+        .unwrap_or_default();
+    let essence = essence.trim().to_ascii_lowercase();
+    let subtype = essence.strip_prefix("application/");
+    subtype.is_some_and(|subtype| subtype == "json" || subtype.ends_with("+json"))
+}

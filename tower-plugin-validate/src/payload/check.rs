@@ -1,0 +1,168 @@
+use std::borrow::Cow;
+
+use tower_plugin_core::{Code, Rejection, Violation};
+
+/// Says what is wrong with a value.
+///
+/// See the [module docs](super) for who implements it, and for an example.
+#[diagnostic::on_unimplemented(
+    message = "nothing says how to check `{Self}`",
+    note = "derive `validator::Validate` (feature `validator`), wrap it in `Garde` (feature `garde`), or implement `Check`"
+)]
+pub trait Check {
+    /// Checks.
+    ///
+    /// # Errors
+    ///
+    /// [`Violations`], at least one, none of which repeats a value.
+    fn check(&self) -> Result<(), Violations>;
+}
+
+/// What is wrong with a value. The first 16 are kept, and whether there were more.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Violations(Vec<Violation>);
+
+impl Violations {
+    /// Nothing is wrong.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Adds one. `field` is a path from the value (`items[2].email`), or empty for the value itself;
+    /// `reason` is the rule in `UPPER_SNAKE_CASE`, `description` what would be right.
+    pub fn add(
+        &mut self,
+        field: impl Into<Cow<'static, str>>,
+        reason: &'static str,
+        description: impl Into<Cow<'static, str>>,
+    ) {
+        if !self.is_full() {
+            self.0.push(Violation::new(field, reason, description));
+        }
+    }
+
+    /// Those that were kept, in the order they were added.
+    pub fn iter(&self) -> impl Iterator<Item = &Violation> {
+        self.0.iter().take(KEPT)
+    }
+
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Fails if anything is wrong.
+    ///
+    /// # Errors
+    ///
+    /// These violations.
+    pub fn into_result(self) -> Result<(), Self> {
+        match self.is_empty() {
+            true => Ok(()),
+            false => Err(self),
+        }
+    }
+
+    /// Whether adding another one would change nothing.
+    pub(super) const fn is_full(&self) -> bool {
+        self.0.len() > KEPT
+    }
+
+    /// The refusal of a request whose part named `place` (none, for a gRPC message) is like this.
+    #[cfg_attr(
+        not(any(feature = "axum", feature = "tonic")),
+        expect(dead_code, reason = "for the adapters that answer requests")
+    )]
+    pub(super) fn into_rejection(self, place: &'static str) -> Rejection {
+        let rejection =
+            Rejection::new(Code::InvalidArgument, "INVALID", "the request is not valid");
+        self.0.into_iter().fold(rejection, |rejection, violation| {
+            let field = placed(place, violation.field());
+            rejection.with_violation(Violation::new(
+                field,
+                violation.reason(),
+                violation.description().to_owned(),
+            ))
+        })
+    }
+}
+
+fn placed(place: &'static str, field: &str) -> Cow<'static, str> {
+    match (place, field) {
+        ("", "") => Cow::Borrowed("message"),
+        ("", field) => Cow::Owned(field.to_owned()),
+        (place, "") => Cow::Borrowed(place),
+        (place, field) if field.starts_with('[') => Cow::Owned([place, field].concat()),
+        (place, field) => Cow::Owned([place, ".", field].concat()),
+    }
+}
+
+/// As many as a [`Rejection`] keeps; one more tells it that some were left out.
+const KEPT: usize = 16;
+
+/// Appends a step to a path: `items`, `[2]`, `.email`.
+#[cfg(any(feature = "axum", feature = "validator"))]
+pub(super) fn push_step(path: &mut String, step: Step<'_>) {
+    match step {
+        Step::Name(name) => {
+            if !path.is_empty() {
+                path.push('.');
+            }
+            path.push_str(name);
+        }
+        Step::Index(index) => {
+            path.push('[');
+            path.push_str(&index.to_string());
+            path.push(']');
+        }
+    }
+}
+
+/// From a value to one within it.
+#[cfg(any(feature = "axum", feature = "validator"))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Step<'a> {
+    Name(&'a str),
+    Index(usize),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_seventeenth_violation_is_left_out_and_said_to_be() {
+        let many = |count: usize| {
+            let mut violations = Violations::new();
+            for index in 0..count {
+                violations.add(format!("[{index}]"), "RULE", "must be right");
+            }
+            violations
+        };
+        assert_eq!(many(16).iter().count(), 16);
+        assert_eq!(many(1000).iter().count(), 16);
+        // 16 and the sign that there were more.
+        assert_eq!(many(1000).0.len(), 17);
+
+        let rejection = many(1000).into_rejection("body");
+        assert_eq!(rejection.violations().len(), 16);
+        assert_eq!(rejection.violations()[3].field(), "body[3]");
+        assert_ne!(rejection, many(16).into_rejection("body"));
+    }
+
+    #[test]
+    fn a_field_is_named_from_where_it_stands() {
+        let cases = [
+            ("body", "", "body"),
+            ("body", "a.b", "body.a.b"),
+            ("body", "[0].a", "body[0].a"),
+            ("", "a", "a"),
+            ("", "", "message"),
+        ];
+        for (place, field, expected) in cases {
+            assert_eq!(placed(place, field), expected, "{place:?} {field:?}");
+        }
+    }
+}
