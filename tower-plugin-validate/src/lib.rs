@@ -110,6 +110,7 @@
     )
 )]
 
+pub mod format;
 pub mod framing;
 pub mod limits;
 pub mod path;
