@@ -113,6 +113,7 @@
 pub mod format;
 pub mod framing;
 pub mod limits;
+pub mod metadata;
 pub mod path;
 mod request;
 

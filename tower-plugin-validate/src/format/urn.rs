@@ -10,7 +10,7 @@ pub(super) fn is_urn(text: &[u8]) -> bool {
     scheme.eq_ignore_ascii_case(b"urn:")
         && is_namespace(scan.take(ALNUM | HYPHEN))
         && scan.eat(b':')
-        && starts_with_character(&scan)
+        && starts_with_character(scan)
         && scan.take_escaped(PCHAR | SLASH).is_some()
         && has_components(&mut scan)
         && (!scan.eat(b'#') || scan.take_escaped(PCHAR | SLASH | QUESTION).is_some())
@@ -28,12 +28,11 @@ fn has_components(scan: &mut Scan<'_>) -> bool {
         return true;
     }
     (scan.eat(b'+') || scan.eat(b'='))
-        && starts_with_character(scan)
+        && starts_with_character(*scan)
         && scan.take_escaped(PCHAR | SLASH | QUESTION).is_some()
 }
 
 /// Whether a character or an escape comes first, not a slash.
-fn starts_with_character(scan: &mut Scan<'_>) -> bool {
-    let mut ahead = *scan;
+fn starts_with_character(mut ahead: Scan<'_>) -> bool {
     ahead.eat_one(PCHAR) || ahead.eat(b'%')
 }
