@@ -117,7 +117,13 @@ pub mod metadata;
 pub mod path;
 mod request;
 
-pub use request::{CanonicalPath, ResponseFuture, RuleSet, Validate, ValidateLayer};
+#[cfg(feature = "serde")]
+#[cfg_attr(docsrs, doc(cfg(feature = "serde")))]
+pub use request::InvalidType;
+pub use request::{
+    CanonicalPath, Counts, InvalidRoute, LiveRules, Metadata, Mode, Observed, Part, ResponseFuture,
+    Route, RouteRules, RuleSet, TypedMetadata, Validate, ValidateLayer,
+};
 
 pub use tower_plugin_core::{Rejection, ResponseBody, Violation};
 

@@ -15,7 +15,8 @@
 //! dots once parameters (`;x`) and encoded spaces are taken off, and a leading `//`.
 //!
 //! Refused unless [`PathRules`] says otherwise: an escape that decodes to another escape
-//! (`%252e`), and a harmless path in another spelling (`/%61` for `/a`).
+//! (`%252e`), and a harmless path in another spelling (`/%61` for `/a`). What happens to the other
+//! spelling is up to the caller, who is told of it: see [`NonCanonical`].
 
 mod rules;
 mod walk;
@@ -30,8 +31,8 @@ use rules::Shape;
 /// Decides whether a path can be trusted to mean one thing, and gives its canonical spelling.
 ///
 /// The path is what precedes the first `?`; a `?` or `#` in it is refused. One pass over a table
-/// decides about most paths, and borrows them. Only [`NonCanonical::Rewrite`] ever allocates, and
-/// only for a path that changes. The canonical spelling of a canonical path is itself.
+/// decides about most paths, and borrows them. It allocates only for a path that
+/// changes, and never under [`NonCanonical::Reject`]. The canonical spelling of a canonical path is itself.
 ///
 /// # Errors
 ///

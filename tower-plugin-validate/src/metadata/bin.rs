@@ -57,8 +57,8 @@ pub(super) fn decode_one(text: &[u8], max_bytes: usize) -> Result<Vec<u8>, Inval
 /// The digits without the padding, which is either complete or absent.
 fn unpadded(text: &[u8]) -> Result<&[u8], InvalidBinary> {
     let digits = match text {
-        [digits @ .., b'=', b'='] if text.len() % 4 == 0 => digits,
-        [digits @ .., b'='] if text.len() % 4 == 0 => digits,
+        [digits @ .., b'=', b'='] if text.len().is_multiple_of(4) => digits,
+        [digits @ .., b'='] if text.len().is_multiple_of(4) => digits,
         digits => digits,
     };
     if digits.len() % 4 == 1 {

@@ -18,6 +18,7 @@ use super::{
 pub struct SchemaBuilder {
     keys: Vec<(Cow<'static, str>, Rule)>,
     prefixes: Vec<(Cow<'static, str>, Rule)>,
+    any_binary: Option<Rule>,
     crosses: Vec<Cross>,
     unknown: Unknown,
 }
@@ -37,6 +38,13 @@ impl SchemaBuilder {
     /// longest counts.
     pub fn prefix(mut self, prefix: impl Into<Cow<'static, str>>, rule: impl Into<Rule>) -> Self {
         put(&mut self.prefixes, prefix.into(), rule.into());
+        self
+    }
+
+    /// The rule of each name that ends in `-bin` and has no rule of its own; it counts more than
+    /// that of a prefix.
+    pub fn any_binary(mut self, rule: Rule) -> Self {
+        self.any_binary = Some(rule);
         self
     }
 
@@ -103,6 +111,15 @@ impl SchemaBuilder {
         for (prefix, rule) in &self.prefixes {
             check_rule(prefix, rule, Place::Prefix)?;
         }
+        if let Some(rule) = &self.any_binary {
+            if rule.required {
+                return Err(InvalidSchema::of(
+                    "any_binary",
+                    "is no name: required is for names",
+                ));
+            }
+            check_rule("any-bin", rule, Place::Key)?;
+        }
         for cross in &self.crosses {
             if !is_reason(cross.reason) {
                 return Err(InvalidSchema::of(cross.reason, NOT_A_REASON));
@@ -135,6 +152,7 @@ impl SchemaBuilder {
                 slots: rules.into_iter().map(Slot::from).collect(),
                 prefixes: prefixes.into(),
                 prefix_starts,
+                any_binary: self.any_binary.map(Slot::from),
                 crosses: self.crosses.into(),
                 unknown: self.unknown,
             }),

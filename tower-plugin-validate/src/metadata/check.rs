@@ -11,7 +11,7 @@ pub(super) enum Check {
     Custom {
         reason: &'static str,
         description: Cow<'static, str>,
-        holds: Arc<dyn Fn(&[u8]) -> bool + Send + Sync>,
+        holds: Arc<Holds>,
     },
     Format(Format),
     Integer {
@@ -28,6 +28,8 @@ pub(super) enum Check {
     Pattern(super::Pattern),
     Url(UrlRule),
 }
+
+pub(super) type Holds = dyn Fn(&[u8]) -> bool + Send + Sync;
 
 impl Check {
     /// The reason and the description, if the value fails.

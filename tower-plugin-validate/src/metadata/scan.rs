@@ -30,7 +30,8 @@ pub struct Scan<'s> {
 enum Found<'s> {
     Key(usize, &'s Slot),
     None,
-    Prefix(&'s Slot),
+    /// Of a prefix or of all `-bin` names.
+    Wide(&'s Slot),
 }
 
 impl<'s> Scan<'s> {
@@ -66,17 +67,17 @@ impl<'s> Scan<'s> {
         let (slot, place) = match self.rule {
             Found::None => return,
             Found::Key(place, slot) => (slot, Some(place)),
-            Found::Prefix(slot) => (slot, None),
+            Found::Wide(slot) => (slot, None),
         };
         if let Some((reason, description)) = self.failure(slot, value) {
             self.found = true;
             let name = place.and_then(|place| self.schema.index.name(place));
             report(Finding::new(name, reason, description));
         }
-        if let Some(place) = place.filter(|_| !value.is_empty()) {
-            if let Some(word) = self.present.get_mut(place / 64) {
-                *word |= 1 << (place % 64);
-            }
+        if let Some(place) = place.filter(|_| !value.is_empty())
+            && let Some(word) = self.present.get_mut(place / 64)
+        {
+            *word |= 1 << (place % 64);
         }
     }
 
@@ -89,6 +90,13 @@ impl<'s> Scan<'s> {
                 Some(slot) => Found::Key(place, slot),
                 None => Found::None,
             };
+        }
+        if let Some(slot) = schema
+            .any_binary
+            .as_ref()
+            .filter(|_| name.ends_with(b"-bin"))
+        {
+            return Found::Wide(slot);
         }
         let first = name.first().copied().unwrap_or(0);
         if schema.prefix_starts >> (first & 0x7f) & 1 == 1 {
@@ -103,7 +111,7 @@ impl<'s> Scan<'s> {
                             "there are too many names of one kind",
                         ));
                     }
-                    return Found::Prefix(&prefix.slot);
+                    return Found::Wide(&prefix.slot);
                 }
             }
         }
@@ -120,23 +128,20 @@ impl<'s> Scan<'s> {
 
     /// What is wrong with a value, as the one after those of the same name before.
     #[inline]
-    fn failure(&self, slot: &'s Slot, value: &[u8]) -> Option<(&'static str, &'s str)> {
+    fn failure(&mut self, slot: &'s Slot, value: &[u8]) -> Option<(&'static str, &'s str)> {
         if slot.kind == Kind::Text && slot.max_items.is_none() && self.values <= slot.max_values {
             return slot.failure(value);
         }
         self.rare_failure(slot, value)
     }
 
-    fn rare_failure(&self, slot: &'s Slot, value: &[u8]) -> Option<(&'static str, &'s str)> {
-        let count = match slot.kind {
+    fn rare_failure(&mut self, slot: &'s Slot, value: &[u8]) -> Option<(&'static str, &'s str)> {
+        match slot.kind {
             Kind::Forbidden => return Some(("FORBIDDEN", "may not be sent")),
-            Kind::Text => self.values,
-            Kind::Binary => self
-                .values
-                .saturating_sub(1)
-                .saturating_add(values(value).count()),
-        };
-        if count > slot.max_values {
+            Kind::Text => {}
+            Kind::Binary => self.values += values(value).count() - 1,
+        }
+        if self.values > slot.max_values {
             return Some(("DUPLICATE", "has too many values"));
         }
         match (slot.kind, slot.max_items) {

@@ -36,8 +36,16 @@ impl Schema {
         builder.compile()
     }
 
+    /// What the gRPC protocol says of metadata: names that end in `-bin` hold base64, of at most 16
+    /// values of 4096 bytes each.
+    pub fn grpc() -> Self {
+        let rule = Rule::binary(4096).repeated(16);
+        Self::builder().any_binary(rule).compile()
+    }
+
     /// Starts on one request.
     #[inline]
+    #[must_use]
     pub fn scan(&self) -> Scan<'_> {
         Scan::new(&self.compiled)
     }
@@ -69,6 +77,7 @@ pub(super) struct Compiled {
     pub(super) prefixes: Box<[Prefix]>,
     /// First octets of the prefixes.
     pub(super) prefix_starts: u128,
+    pub(super) any_binary: Option<Slot>,
     pub(super) crosses: Box<[Cross]>,
     pub(super) unknown: Unknown,
 }

@@ -30,6 +30,8 @@ fn findings(schema: &Schema, fields: &[(&str, &str)]) -> Vec<String> {
     found
 }
 
+type Fields<'a> = &'a [(&'a str, &'a str)];
+
 struct Case {
     rule: Rule,
     name: &'static str,
@@ -199,7 +201,7 @@ fn the_longest_prefix_counts_and_a_name_of_its_own_counts_more() {
         .prefix("x-plugin-", Rule::forbidden())
         .build()
         .unwrap();
-    let cases: &[(&[(&str, &str)], &[&str])] = &[
+    let cases: &[(Fields<'_>, &[&str])] = &[
         (&[("x-a", "1"), ("x-b", "2"), ("y-c", "333")], &[]),
         (&[("x-a", "1"), ("x-a", "2")], &["-: DUPLICATE"]),
         (&[("x-a", "123")], &["-: LENGTH"]),
@@ -212,6 +214,31 @@ fn the_longest_prefix_counts_and_a_name_of_its_own_counts_more() {
     ];
     for (fields, expected) in cases {
         assert_eq!(findings(&schema, fields), *expected, "{fields:?}");
+    }
+}
+
+#[test]
+fn any_name_that_ends_in_bin_can_have_a_rule() {
+    let schema = Schema::grpc();
+    assert_eq!(
+        findings(&schema, &[("a-bin", "AAE"), ("a-bin", "AAE="), ("b", "*")]),
+        [""; 0]
+    );
+    assert_eq!(findings(&schema, &[("a-bin", "*")]), ["-: BINARY"]);
+    let many = [("a-bin", "AAE,AAE,AAE,AAE,AAE,AAE,AAE,AAE"); 3];
+    assert_eq!(findings(&schema, &many), ["-: DUPLICATE"]);
+    let schema = schema
+        .to_builder()
+        .prefix("x-", Rule::forbidden())
+        .key("a-bin", Rule::binary(1));
+    let schema = schema.build().unwrap();
+    assert_eq!(
+        findings(&schema, &[("x-a-bin", "AAE"), ("x-a", "1")]),
+        ["-: FORBIDDEN"]
+    );
+    assert_eq!(findings(&schema, &[("a-bin", "AAE")]), ["a-bin: BINARY"]);
+    for bad in [Rule::text(), Rule::binary(1).required()] {
+        assert!(Schema::builder().any_binary(bad).build().is_err());
     }
 }
 
@@ -410,7 +437,7 @@ fn f46_f47_f50_the_metadata_of_a_message_is_limited_entry_by_entry_and_in_total(
     use EntryFault as Fault;
     let long_key = "k".repeat(257);
     let long_value = "v".repeat(4097);
-    let cases: &[(&[(&str, &str)], Result<(), Fault>)] = &[
+    let cases: &[(Fields<'_>, Result<(), Fault>)] = &[
         (&[], Ok(())),
         (
             &[
