@@ -114,6 +114,7 @@ pub mod format;
 pub mod framing;
 pub mod limits;
 pub mod metadata;
+mod octets;
 pub mod path;
 mod request;
 

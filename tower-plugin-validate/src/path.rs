@@ -58,11 +58,35 @@ where
     P: AsRef<[u8]> + ?Sized,
 {
     let path = path.as_ref();
-    let text = if is_plain(path) {
-        Cow::Borrowed(text(path)?)
-    } else {
-        walk::canonical(path, rules)?
-    };
+    if is_plain(path) {
+        return plain(text(path)?, rules);
+    }
+    closer(path, rules)
+}
+
+/// The same for what is text already.
+#[inline]
+pub(crate) fn canonical_text<'a>(
+    path: &'a str,
+    rules: &PathRules,
+) -> Result<Canonical<'a>, PathViolation> {
+    if is_plain(path.as_bytes()) {
+        return plain(path, rules);
+    }
+    closer(path.as_bytes(), rules)
+}
+
+fn closer<'a>(path: &'a [u8], rules: &PathRules) -> Result<Canonical<'a>, PathViolation> {
+    shaped(walk::canonical(path, rules)?, rules)
+}
+
+#[inline]
+fn plain<'a>(path: &'a str, rules: &PathRules) -> Result<Canonical<'a>, PathViolation> {
+    shaped(Cow::Borrowed(path), rules)
+}
+
+#[inline]
+fn shaped<'a>(text: Cow<'a, str>, rules: &PathRules) -> Result<Canonical<'a>, PathViolation> {
     if rules.shape == Shape::Grpc && !is_grpc(&text) {
         return Err(PathViolation::NotGrpc);
     }

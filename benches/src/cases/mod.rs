@@ -4,10 +4,11 @@ use crate::runner::Case;
 
 mod layer;
 mod memory;
+mod validate;
 
 /// Every case.
 pub fn all() -> Vec<Case> {
-    [memory::cases(), layer::cases()]
+    [memory::cases(), layer::cases(), validate::cases()]
         .into_iter()
         .flatten()
         .collect()
@@ -29,7 +30,7 @@ mod tests {
         assert_eq!(ids.len(), count);
     }
 
-    const PROMISED: [&str; 14] = [
+    const PROMISED: [&str; 21] = [
         "mem-uniform-1m-1t",
         "mem-uniform-1m-2t",
         "mem-zipf-1m-1t",
@@ -44,5 +45,12 @@ mod tests {
         "layer-admit-axum-gcra",
         "layer-refuse",
         "layer-refuse-vs-admit",
+        "validate-20h",
+        "validate-20h-ns",
+        "validate-20h-validator",
+        "validate-20h-allocs",
+        "validate-path",
+        "validate-100h-worst",
+        "validate-fail",
     ];
 }

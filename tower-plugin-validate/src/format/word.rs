@@ -1,12 +1,15 @@
 //! Engine: names that are safe as one segment of a path.
 
-use super::scan::{ALNUM, ALPHA, DOT, HYPHEN, UNDERSCORE, all, is, step};
+use super::scan::step;
+use crate::octets::{all, is_digit, is_letter};
 
 /// A letter, then letters, digits, `_`, `-` and dots that stand alone and not at the end.
 pub(super) fn is_name(text: &[u8]) -> bool {
-    text.first().is_some_and(|&b| is(b, ALPHA))
+    step(text.len());
+    let allowed = |b| is_letter(b) | is_digit(b) | (b == b'.') | (b == b'_') | (b == b'-');
+    text.first().is_some_and(|&b| is_letter(b))
         && text.last() != Some(&b'.')
-        && all(text, ALNUM | DOT | HYPHEN | UNDERSCORE)
+        && all(text, allowed)
         && !has_double_dot(text)
 }
 

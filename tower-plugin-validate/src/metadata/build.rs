@@ -144,7 +144,7 @@ impl SchemaBuilder {
         let starts = prefixes
             .iter()
             .filter_map(|prefix| prefix.text.bytes().next());
-        let prefix_starts = starts.fold(0, |set, b| set | 1_u128.wrapping_shl(u32::from(b)));
+        let prefix_starts = starts.fold(0, |set, b| set | 1_u32 << (b & 0x1f));
         Schema {
             compiled: Arc::new(Compiled {
                 source,

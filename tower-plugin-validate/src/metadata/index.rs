@@ -1,7 +1,7 @@
 //! Engine: from a name to its place, in a few nanoseconds.
 
-/// A table from names to places. Most names of a request are in no schema: they fall through with
-/// one look at two octets and the length.
+/// A table from names to places. Most names of a request are in no schema: they fall through by
+/// their length, or with one look at a few octets.
 #[derive(Clone, Debug)]
 pub(super) struct Index {
     /// Place + 1 of a name by the hash of its mark; 0 where there is none.
@@ -10,6 +10,8 @@ pub(super) struct Index {
     next: Box<[u16]>,
     names: Box<[Box<str>]>,
     shift: u32,
+    /// The lengths that occur, of 63 octets and more as one.
+    lengths: u64,
 }
 
 impl Index {
@@ -20,6 +22,9 @@ impl Index {
             .trailing_zeros()
             .max(4);
         let shift = u64::BITS - bits;
+        let lengths = names
+            .iter()
+            .fold(0, |set, name| set | length(name.as_bytes()));
         let mut table = vec![0_u16; 1 << bits];
         let mut next = vec![0; names.len()];
         for (place, name) in names.iter().enumerate() {
@@ -34,11 +39,15 @@ impl Index {
             next: next.into(),
             names: names.into(),
             shift,
+            lengths,
         }
     }
 
     #[inline]
     pub(super) fn find(&self, name: &[u8]) -> Option<usize> {
+        if self.lengths & length(name) == 0 {
+            return None;
+        }
         let mut at = *self.table.get(hash(name, self.shift))?;
         // Ends: a chain leads to ever earlier places.
         loop {
@@ -57,6 +66,11 @@ impl Index {
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(|name| &**name)
     }
+}
+
+#[inline]
+fn length(name: &[u8]) -> u64 {
+    1 << name.len().min(63)
 }
 
 /// Of the length, the last four octets and one from the middle. Not keyed: whoever sends names that

@@ -57,10 +57,23 @@ impl<'s> Scan<'s> {
         value: &[u8],
         report: &mut impl FnMut(Finding<'s>),
     ) {
-        if name == self.previous {
+        let again = self.values > 0 && name == self.previous;
+        self.previous = name;
+        self.next(again, name, value, report);
+    }
+
+    /// Looks at a field, of which is known whether the one before had the same name.
+    #[inline]
+    pub(crate) fn next(
+        &mut self,
+        again: bool,
+        name: &[u8],
+        value: &[u8],
+        report: &mut impl FnMut(Finding<'s>),
+    ) {
+        if again {
             self.values += 1;
         } else {
-            self.previous = name;
             self.values = 1;
             self.rule = self.look_up(name, report);
         }
@@ -99,7 +112,7 @@ impl<'s> Scan<'s> {
             return Found::Wide(slot);
         }
         let first = name.first().copied().unwrap_or(0);
-        if schema.prefix_starts >> (first & 0x7f) & 1 == 1 {
+        if schema.prefix_starts >> (first & 0x1f) & 1 == 1 {
             for (prefix, count) in schema.prefixes.iter().zip(&mut self.prefix_names) {
                 if name.starts_with(prefix.text.as_bytes()) {
                     *count += 1;

@@ -75,8 +75,8 @@ pub(super) struct Compiled {
     pub(super) index: Index,
     pub(super) slots: Box<[Slot]>,
     pub(super) prefixes: Box<[Prefix]>,
-    /// First octets of the prefixes.
-    pub(super) prefix_starts: u128,
+    /// First octets of the prefixes, by their last five bits: a letter has its own.
+    pub(super) prefix_starts: u32,
     pub(super) any_binary: Option<Slot>,
     pub(super) crosses: Box<[Cross]>,
     pub(super) unknown: Unknown,

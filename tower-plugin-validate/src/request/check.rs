@@ -1,5 +1,7 @@
 //! One pass over a request head, and what a caller is told about what it finds.
 
+use std::ptr;
+
 use http::{
     HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header::LOCATION,
     uri::PathAndQuery,
@@ -80,16 +82,21 @@ fn check_fields<B>(
     let mut tally = applied.limits.tally();
     let mut scan: framing::Scan<'_> = rules.framing().scan(framing_of(request.version()));
     let mut metadata = applied.schema.map(Schema::scan);
+    let mut previous = None;
     for (name, value) in headers {
+        // The map gives the fields of one name one after the other, with the same reference.
+        let again = previous
+            .replace(name)
+            .is_some_and(|previous| ptr::eq(previous, name));
         let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
-        if let Err(exceeded) = tally.field(name, value)
+        if let Err(exceeded) = tally.next(again, name, value)
             && findings.exceed(exceeded, place(name))
         {
             return None;
         }
-        scan.field(name, value, &mut |fault| add_fault(findings, fault));
+        scan.next(again, name, value, &mut |fault| add_fault(findings, fault));
         if let Some(metadata) = &mut metadata {
-            metadata.field(name, value, &mut |finding| note(&mut wrong, finding));
+            metadata.next(again, name, value, &mut |finding| note(&mut wrong, finding));
         }
     }
     if let Some(bytes) = scan.content_length()
@@ -174,7 +181,7 @@ fn target_of<B>(rules: &RuleSet, request: &Request<B>) -> Result<Target, PathVio
     if received.as_str() == "*" && request.method() == Method::OPTIONS {
         return Ok(Target::None);
     }
-    let canonical = path::canonical(received.path(), rules.path())?;
+    let canonical = path::canonical_text(received.path(), rules.path())?;
     if canonical.is_unchanged() {
         return Ok(Target::Received(CanonicalPath::new(received.clone())));
     }
