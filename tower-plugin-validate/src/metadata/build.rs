@@ -145,6 +145,8 @@ impl SchemaBuilder {
             .iter()
             .filter_map(|prefix| prefix.text.bytes().next());
         let prefix_starts = starts.fold(0, |set, b| set | 1_u32 << (b & 0x1f));
+        let is_open =
+            self.any_binary.is_none() && prefixes.is_empty() && self.unknown == Unknown::Allow;
         Schema {
             compiled: Arc::new(Compiled {
                 source,
@@ -155,6 +157,7 @@ impl SchemaBuilder {
                 any_binary: self.any_binary.map(Slot::from),
                 crosses: self.crosses.into(),
                 unknown: self.unknown,
+                is_open,
             }),
         }
     }

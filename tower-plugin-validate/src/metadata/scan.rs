@@ -104,6 +104,15 @@ impl<'s> Scan<'s> {
                 None => Found::None,
             };
         }
+        if schema.is_open {
+            return Found::None;
+        }
+        self.look_further(name, report)
+    }
+
+    /// The rule of a name that has none of its own.
+    fn look_further(&mut self, name: &[u8], report: &mut impl FnMut(Finding<'s>)) -> Found<'s> {
+        let schema = self.schema;
         if let Some(slot) = schema
             .any_binary
             .as_ref()

@@ -80,6 +80,8 @@ pub(super) struct Compiled {
     pub(super) any_binary: Option<Slot>,
     pub(super) crosses: Box<[Cross]>,
     pub(super) unknown: Unknown,
+    /// Names without a rule of their own pass unseen.
+    pub(super) is_open: bool,
 }
 
 impl fmt::Debug for Compiled {
