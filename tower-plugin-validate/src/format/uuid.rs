@@ -14,7 +14,6 @@ pub(super) fn is_uuid(text: &[u8]) -> bool {
     })
 }
 
-#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 static HYPHENS: [bool; 36] = {
     let mut places = [false; 36];
     places[8] = true;
