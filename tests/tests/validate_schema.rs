@@ -26,9 +26,14 @@ use tower_plugin_validate::{
 use validator::Validate;
 
 type Reply = Response<ResponseBody<Full<Bytes>>>;
+type Fields<'a> = &'a [(&'a str, &'a str)];
 type Echo = Ready<Result<Response<Full<Bytes>>, Infallible>>;
 
 /// Says that it was reached, and whether the path is canonical.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a service is given its request"
+)]
 fn echo(request: Request<()>) -> Echo {
     let canonical = request.extensions().get::<CanonicalPath>();
     let body = canonical.map_or("-", CanonicalPath::as_str).to_owned();
@@ -40,7 +45,7 @@ async fn send(layer: &ValidateLayer, request: Request<()>) -> Reply {
     reply
 }
 
-fn request(target: &str, fields: &[(&str, &str)]) -> Request<()> {
+fn request(target: &str, fields: Fields<'_>) -> Request<()> {
     let mut request = Request::post(target).header("host", "a.example");
     for (name, value) in fields {
         let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
@@ -220,7 +225,7 @@ async fn routes_have_their_own_schema_limits_and_types() {
         );
     let layer = ValidateLayer::new(rules);
     let length = ("content-length", "100");
-    let cases: &[(&str, &[(&str, &str)], &[&str])] = &[
+    let cases: &[(&str, Fields<'_>, &[&str])] = &[
         ("/other", &[], &["header.x-tenant-id REQUIRED"]),
         ("/other", &[TENANT], &[]),
         (
@@ -330,7 +335,7 @@ async fn what_is_observed_passes_is_counted_and_leaves_its_refusal() {
     let rules = RuleSet::http().with_schema(tenants());
     let observing = ValidateLayer::new(rules.clone().with_mode(Mode::Observe));
     let long = "v".repeat(9000);
-    let cases: &[(&str, &[(&str, &str)], u16, &str)] = &[
+    let cases: &[(&str, Fields<'_>, u16, &str)] = &[
         ("/a", &[TENANT], 0, ""),
         ("/a", &[], 1, "header.x-tenant-id REQUIRED"),
         (
