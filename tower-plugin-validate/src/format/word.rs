@@ -1,7 +1,7 @@
 //! Engine: names that are safe as one segment of a path.
 
 use super::scan::step;
-use crate::octets::{all, is_digit, is_letter};
+use crate::octets::{all, any_pair, is_digit, is_letter};
 
 /// A letter, then letters, digits, `_`, `-` and dots that stand alone and not at the end.
 pub(super) fn is_name(text: &[u8]) -> bool {
@@ -16,6 +16,5 @@ pub(super) fn is_name(text: &[u8]) -> bool {
 /// Whether two dots follow one another.
 pub(super) fn has_double_dot(text: &[u8]) -> bool {
     step(text.len());
-    let pairs = text.iter().zip(text.get(1..).unwrap_or_default());
-    pairs.fold(false, |any, (&a, &b)| any | ((a == b'.') & (b == b'.')))
+    any_pair(text, |a, b| (a == b'.') & (b == b'.'))
 }
