@@ -83,10 +83,24 @@ impl<'a> Scan<'a> {
     /// of one name follow one another, as `http::HeaderMap` and HTTP/2 libraries yield them.
     #[inline]
     pub fn field(&mut self, name: &'a [u8], value: &'a [u8], report: &mut impl FnMut(Fault)) {
+        let again = self.values > 0 && name == self.previous;
+        self.previous = name;
+        self.next(again, name, value, report);
+    }
+
+    /// Looks at a field, of which is known whether the one before had the same name.
+    #[inline]
+    pub(crate) fn next(
+        &mut self,
+        again: bool,
+        name: &'a [u8],
+        value: &'a [u8],
+        report: &mut impl FnMut(Fault),
+    ) {
         if !chars::accepts(value, self.rules.obs_text) {
             report(Fault::of(FaultKind::ValueChars, name));
         }
-        if name == self.previous {
+        if again {
             self.values += 1;
             // Said once, however often it is repeated.
             if self.values == 2 && is_single(name, self.rules.repeated_forwarded) {
@@ -94,7 +108,6 @@ impl<'a> Scan<'a> {
             }
             return;
         }
-        self.previous = name;
         self.values = 1;
         self.underscore |= chars::has_underscore(name);
         match name {

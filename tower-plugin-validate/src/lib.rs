@@ -1,5 +1,5 @@
-//! Checks the head of every request before anything reads it: its size, its framing and its path.
-//! A refused caller is answered in its own protocol (plain HTTP, gRPC, gRPC-Web or Connect).
+//! Checks the head of every request before anything reads it: its size, its framing, its path and
+//! its metadata. A refused caller is answered in its own protocol (plain HTTP, gRPC, gRPC-Web or Connect).
 //!
 //! [`ValidateLayer`] decides in this order, in one pass:
 //!
@@ -12,10 +12,18 @@
 //! 3. **Path.** A path that two programs could decode differently is refused with 400 /
 //!    `INVALID_ARGUMENT`: dot segments however written, encoded separators, double encoding,
 //!    broken UTF-8. What is forwarded is in its canonical spelling. See [`path`].
-//! 4. Everything else is forwarded, with a [`CanonicalPath`] in the request extensions.
+//! 4. **Metadata.** Header fields that break the rule of their name are refused with 400 /
+//!    `INVALID_ARGUMENT`. A [`Schema`](metadata::Schema) holds the rules, for all requests or for a
+//!    [`Route`]; [`TypedMetadata`] makes a value of them for handlers. See [`metadata`].
+//! 5. Everything else is forwarded, with a [`CanonicalPath`] in the request extensions.
 //!
 //! Up to 16 violations are reported. They name the rule and never repeat what was sent; a header is
-//! named only if it is a [well-known](framing::well_known) one.
+//! named only if it is a [well-known](framing::well_known) one or has a rule of its own. The one
+//! exception is [`NonCanonical::Redirect`](path::NonCanonical::Redirect), whose `location` is the
+//! caller's path.
+//!
+//! Rules can be [exchanged](LiveRules) while servers run, and be [observed](Mode::Observe) before
+//! they are enforced.
 //!
 //! Beside it stand [`BodyGuardLayer`], which bounds what is read of a body ([`body`]); [`payload`], which checks
 //! what was parsed, in axum and tonic; and [`SanitizeErrorsLayer`], which keeps internal errors from callers
@@ -67,8 +75,9 @@
 //!   `max_headers`, `max_header_list_size`), somewhat above these.
 //! * axum's `Router::layer` runs after routing. To check what is routed, and to have
 //!   [`NonCanonical::Rewrite`](path::NonCanonical::Rewrite) reach the router, wrap the whole router:
-//!   `ServiceBuilder::new().map_response(|r: Response<_>| r.map(Body::new)).layer(validate).service(router)`.
-//! * Only a declared body is measured. [`BodyGuardLayer`] measures what is read as well. [`RuleSet::http`] and [`RuleSet::grpc`] let any
+//!   `Router::new().fallback_service(validate.layer(router))`.
+//! * Only a declared body is measured. [`BodyGuardLayer`] measures what is read as well.
+//!   [`RuleSet::http`] and [`RuleSet::grpc`] let any
 //!   length be declared; [`RuleSet::plugin`] allows 4 MiB.
 //! * A path in another spelling than the canonical one is refused by default, harmless or not. See
 //!   [`NonCanonical`](path::NonCanonical) for forwarding the canonical spelling instead.
@@ -78,13 +87,19 @@
 //! * Proxies that append a second `x-forwarded-for` line, rather than extend the first, need
 //!   [`with_repeated_forwarded`](framing::FramingRules::with_repeated_forwarded).
 //! * `CONNECT host:port` is refused, because it has no path.
+//! * The path and the size of the target are decided before the route is known, so that a [`Route`]
+//!   has no path rules of its own.
 //!
 //! # Failure modes
 //!
 //! The checks are total: no request makes them fail, block or panic, so there is no failing open or
 //! closed to choose between. A request that breaks a rule is refused; rules that make no sense are
-//! an error when they are built. Forwarding a request whose path is already canonical allocates
-//! nothing but the extension.
+//! an error when they are built. What a user's own check or parser does is the user's. Forwarding a
+//! request whose path is already canonical allocates nothing but the extension, and what typed
+//! metadata takes.
+//!
+//! What is [observed](Mode::Observe) passes. A request whose path would be refused then has no
+//! [`CanonicalPath`], so that permission checks which need one go on refusing it.
 //!
 //! # Features
 //!
@@ -92,11 +107,14 @@
 //! ---|---|---
 //! `axum` | Extractors that check what they parse ([`payload`]) |
 //! `garde` | Check with garde's derive |
+//! `pattern` | Regular expressions of your own, compiled to tables of limited size (`metadata::Pattern`) |
+//! `serde` | Header fields as a struct that derives `Deserialize` (`TypedMetadata::of`) |
 //! `tonic` | Check messages, and each message of a stream |
-//! `validator` | Check with validator's derive |
+//! `validator` | Check payloads, and header fields (`TypedMetadata::checked`), with validator's derive |
 //!
-//! The engines ([`limits`], [`framing`], [`path`], [`payload::shape`], [`body::envelope`]) know nothing of Tower or
-//! HTTP libraries and can be used on their own.
+//! The engines ([`limits`], [`framing`], [`path`], [`metadata`], [`format`](mod@format),
+//! [`payload::shape`], [`body::envelope`]) know nothing of Tower or HTTP libraries and can be used on
+//! their own.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // The public API is documented and free to grow.
@@ -122,8 +140,11 @@
 
 pub mod body;
 mod caller;
+pub mod format;
 pub mod framing;
 pub mod limits;
+pub mod metadata;
+mod octets;
 pub mod path;
 pub mod payload;
 mod request;
@@ -132,7 +153,13 @@ pub mod sanitize;
 mod status;
 
 pub use body::{BodyGuardLayer, BodyLimits};
-pub use request::{CanonicalPath, ResponseFuture, RuleSet, Validate, ValidateLayer};
+#[cfg(feature = "serde")]
+#[cfg_attr(docsrs, doc(cfg(feature = "serde")))]
+pub use request::InvalidType;
+pub use request::{
+    CanonicalPath, Counts, InvalidRoute, LiveRules, Metadata, Mode, Observed, Part, ResponseFuture,
+    Route, RouteRules, RuleSet, TypedMetadata, Validate, ValidateLayer,
+};
 pub use sanitize::SanitizeErrorsLayer;
 
 pub use tower_plugin_core::{Rejection, ResponseBody, Violation};

@@ -211,25 +211,45 @@ impl<'a> Tally<'a> {
     /// `HeaderListBytes` and `ValuesPerName` is.
     #[inline]
     pub fn field(&mut self, name: &'a [u8], value: &[u8]) -> Result<(), Exceeded> {
+        let again = self.count > 0 && name == self.previous;
+        self.previous = name;
+        self.next(again, name, value)
+    }
+
+    /// Adds a field, of which is known whether the one before had the same name.
+    #[inline]
+    pub(crate) fn next(&mut self, again: bool, name: &[u8], value: &[u8]) -> Result<(), Exceeded> {
         let limits = self.limits;
         self.count += 1;
+        self.values = if again { self.values + 1 } else { 1 };
+        let size = name.len() + value.len() + FIELD_OVERHEAD;
+        let bytes = self.bytes.saturating_add(size);
+        self.bytes = bytes;
+        // One branch where all is well.
+        let over = (self.count > limits.header_count)
+            | (name.len() > limits.name_bytes)
+            | (value.len() > limits.value_bytes)
+            | (bytes > limits.header_list_bytes)
+            | (self.values > limits.values_per_name);
+        if over {
+            self.exceeded(name, value)
+        } else {
+            Ok(())
+        }
+    }
+
+    #[cold]
+    fn exceeded(&self, name: &[u8], value: &[u8]) -> Result<(), Exceeded> {
+        let limits = self.limits;
         within(self.count, limits.header_count, Limit::HeaderCount)?;
         within(name.len(), limits.name_bytes, Limit::NameBytes)?;
         within(value.len(), limits.value_bytes, Limit::ValueBytes)?;
-        // Cannot overflow: three numbers that were each held under a limit of at most a megabyte.
-        self.bytes += name.len() + value.len() + FIELD_OVERHEAD;
         within(self.bytes, limits.header_list_bytes, Limit::HeaderListBytes)?;
-        if name == self.previous {
-            self.values += 1;
-            // HTTP/2 clients send a field per cookie (RFC 9113, section 8.2.3).
-            if name != b"cookie" {
-                within(self.values, limits.values_per_name, Limit::ValuesPerName)?;
-            }
-        } else {
-            self.previous = name;
-            self.values = 1;
+        // HTTP/2 clients send a field per cookie (RFC 9113, section 8.2.3).
+        if name == b"cookie" {
+            return Ok(());
         }
-        Ok(())
+        within(self.values, limits.values_per_name, Limit::ValuesPerName)
     }
 }
 

@@ -15,7 +15,8 @@
 //! dots once parameters (`;x`) and encoded spaces are taken off, and a leading `//`.
 //!
 //! Refused unless [`PathRules`] says otherwise: an escape that decodes to another escape
-//! (`%252e`), and a harmless path in another spelling (`/%61` for `/a`).
+//! (`%252e`), and a harmless path in another spelling (`/%61` for `/a`). What happens to the other
+//! spelling is up to the caller, who is told of it: see [`NonCanonical`].
 
 mod rules;
 mod walk;
@@ -25,13 +26,14 @@ pub use rules::{EmptySegments, NonCanonical, PathRules};
 use core::fmt;
 use std::borrow::Cow;
 
+use crate::octets::{all, any_pair};
 use rules::Shape;
 
 /// Decides whether a path can be trusted to mean one thing, and gives its canonical spelling.
 ///
 /// The path is what precedes the first `?`; a `?` or `#` in it is refused. One pass over a table
-/// decides about most paths, and borrows them. Only [`NonCanonical::Rewrite`] ever allocates, and
-/// only for a path that changes. The canonical spelling of a canonical path is itself.
+/// decides about most paths, and borrows them. It allocates only for a path that
+/// changes, and never under [`NonCanonical::Reject`]. The canonical spelling of a canonical path is itself.
 ///
 /// # Errors
 ///
@@ -57,11 +59,35 @@ where
     P: AsRef<[u8]> + ?Sized,
 {
     let path = path.as_ref();
-    let text = if is_plain(path) {
-        Cow::Borrowed(text(path)?)
-    } else {
-        walk::canonical(path, rules)?
-    };
+    if is_plain(path) {
+        return plain(text(path)?, rules);
+    }
+    closer(path, rules)
+}
+
+/// The same for what is text already.
+#[inline]
+pub(crate) fn canonical_text<'a>(
+    path: &'a str,
+    rules: &PathRules,
+) -> Result<Canonical<'a>, PathViolation> {
+    if is_plain(path.as_bytes()) {
+        return plain(path, rules);
+    }
+    closer(path.as_bytes(), rules)
+}
+
+fn closer<'a>(path: &'a [u8], rules: &PathRules) -> Result<Canonical<'a>, PathViolation> {
+    shaped(walk::canonical(path, rules)?, rules)
+}
+
+#[inline]
+fn plain<'a>(path: &'a str, rules: &PathRules) -> Result<Canonical<'a>, PathViolation> {
+    shaped(Cow::Borrowed(path), rules)
+}
+
+#[inline]
+fn shaped<'a>(text: Cow<'a, str>, rules: &PathRules) -> Result<Canonical<'a>, PathViolation> {
     if rules.shape == Shape::Grpc && !is_grpc(&text) {
         return Err(PathViolation::NotGrpc);
     }
@@ -182,19 +208,24 @@ fn is_plain(path: &[u8]) -> bool {
     if path.first() != Some(&b'/') {
         return false;
     }
-    // No early exit: a plain path is the rule, and the loops vectorise without one.
-    let pchars = path.iter().fold(true, |all, &b| all & is_pchar(b));
-    let pairs = path.iter().zip(path.get(1..).unwrap_or_default());
-    let suspect = pairs.fold(false, |any, (&a, &b)| {
-        any | ((a == b'/') & ((b == b'/') | (b == b'.') | (b == b';')))
-            | ((a == b'.') & (b == b'.'))
+    let suspect = any_pair(path, |a, b| {
+        ((a == b'/') & ((b == b'/') | (b == b'.') | (b == b';'))) | ((a == b'.') & (b == b'.'))
     });
-    pchars & !suspect
+    all(path, is_pchar) & !suspect
 }
 
-/// `pchar` of RFC 3986 without the escapes, and the slash.
-fn is_pchar(b: u8) -> bool {
-    PCHAR.get(usize::from(b)).copied().unwrap_or(false)
+/// `pchar` of RFC 3986 without the escapes, and the slash: `!`, `$`, `&` to `;`, `=`, `@` to `Z`,
+/// `_`, `a` to `z` and `~`. By arithmetic: vectors have no tables.
+#[inline]
+const fn is_pchar(b: u8) -> bool {
+    (b.wrapping_sub(b'&') <= b';' - b'&')
+        | (b.wrapping_sub(b'@') <= b'Z' - b'@')
+        | (b.wrapping_sub(b'a') <= b'z' - b'a')
+        | (b == b'!')
+        | (b == b'$')
+        | (b == b'=')
+        | (b == b'_')
+        | (b == b'~')
 }
 
 /// `/Service/Method`: a protobuf full name and a method name.
@@ -210,23 +241,6 @@ fn is_grpc(path: &str) -> bool {
 fn text(path: &[u8]) -> Result<&str, PathViolation> {
     core::str::from_utf8(path).map_err(|_| PathViolation::NotUtf8)
 }
-
-#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
-const PCHAR: [bool; 256] = {
-    let legal = b"/-._~!$&'()*+,;=:@";
-    let mut table = [false; 256];
-    let mut b = 0;
-    while b < 256 {
-        table[b] = (b as u8).is_ascii_alphanumeric();
-        b += 1;
-    }
-    let mut i = 0;
-    while i < legal.len() {
-        table[legal[i] as usize] = true;
-        i += 1;
-    }
-    table
-};
 
 #[cfg(test)]
 mod tests;

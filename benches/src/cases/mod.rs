@@ -5,13 +5,19 @@ use crate::runner::Case;
 mod layer;
 mod memory;
 mod redis;
+mod validate;
 
 /// Every case.
 pub fn all() -> Vec<Case> {
-    [memory::cases(), layer::cases(), redis::cases()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        memory::cases(),
+        layer::cases(),
+        redis::cases(),
+        validate::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 #[cfg(test)]
@@ -30,7 +36,7 @@ mod tests {
         assert_eq!(ids.len(), count);
     }
 
-    const PROMISED: [&str; 19] = [
+    const PROMISED: [&str; 26] = [
         "mem-uniform-1m-1t",
         "mem-uniform-1m-2t",
         "mem-zipf-1m-1t",
@@ -50,5 +56,12 @@ mod tests {
         "redis-leased-c32",
         "redis-leased-local-ns",
         "redis-denied-flood",
+        "validate-20h",
+        "validate-20h-ns",
+        "validate-20h-validator",
+        "validate-20h-allocs",
+        "validate-path",
+        "validate-100h-worst",
+        "validate-fail",
     ];
 }

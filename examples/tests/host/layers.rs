@@ -194,7 +194,7 @@ async fn f30_a_made_up_runtime_id_buys_no_handshakes() {
     let host = Host::with(&["--handshake-quota", "1/h:1"]).await;
     host.admit("p").await;
     for n in 0..5 {
-        let id = n.to_string();
+        let id = format!("p-{n}");
         let headers = [
             ("content-type", "application/json"),
             ("x-plugin-runtime-id", id.as_str()),

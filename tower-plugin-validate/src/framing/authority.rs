@@ -14,8 +14,9 @@ pub(super) fn is_host_and_port(text: &[u8]) -> bool {
             (is_ipv6(address), parts.next())
         }
         None => {
-            let name = text.split(|&b| b == b':').next().unwrap_or_default();
-            (is_name(name), text.get(name.len()..))
+            let end = text.iter().position(|&b| b == b':');
+            let (name, port) = text.split_at(end.unwrap_or(text.len()));
+            (is_name(name), Some(port))
         }
     };
     is_host && port.is_some_and(is_port)
@@ -27,7 +28,7 @@ fn is_ipv6(text: &[u8]) -> bool {
 
 /// A registered name or an IPv4 address: nothing in it ends a host early.
 fn is_name(text: &[u8]) -> bool {
-    let is_part = |&b: &u8| b.is_ascii_graphic() && !b"\"#,/:<>?@[\\]^`{|}".contains(&b);
+    let is_part = |&b: &u8| PARTS.get(usize::from(b)).copied().unwrap_or(false);
     !text.is_empty() && text.iter().all(is_part)
 }
 
@@ -39,3 +40,20 @@ fn is_port(text: &[u8]) -> bool {
         _ => false,
     }
 }
+
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+static PARTS: [bool; 256] = {
+    let delimiters = b"\"#,/:<>?@[\\]^`{|}";
+    let mut table = [false; 256];
+    let mut b = 0;
+    while b < 256 {
+        table[b] = (b as u8).is_ascii_graphic();
+        b += 1;
+    }
+    let mut i = 0;
+    while i < delimiters.len() {
+        table[delimiters[i] as usize] = false;
+        i += 1;
+    }
+    table
+};

@@ -69,6 +69,12 @@ impl PathRules {
         self
     }
 
+    /// What is done with a harmless path that is not in its canonical spelling.
+    #[must_use]
+    pub const fn non_canonical(&self) -> NonCanonical {
+        self.non_canonical
+    }
+
     /// What to do with a harmless path that is not in its canonical spelling.
     #[must_use]
     pub const fn with_non_canonical(mut self, non_canonical: NonCanonical) -> Self {
@@ -89,10 +95,18 @@ pub enum EmptySegments {
 }
 
 /// What to do with a path that is harmless but not in its canonical spelling: `/%61` for `/a`,
-/// `%c3%a9` for `%C3%A9`. Both choices keep router, handler and permission checks on one path.
+/// `%c3%a9` for `%C3%A9`. All but [`Observe`](Self::Observe) keep router, handler and permission
+/// checks on one path.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum NonCanonical {
+    /// Forward it as it came, and report it: to see who would be refused. There is no
+    /// [`CanonicalPath`](crate::CanonicalPath) then, because what is routed may not be one.
+    Observe,
+    /// Send the caller to the canonical spelling: 308 with a `location`, which keeps method and
+    /// body. For people with browsers and old links. Callers of gRPC and Connect, which follow no
+    /// redirects, are refused instead.
+    Redirect,
     /// Refuse the request. The default: what was sent is what is routed, and also what a proxy in
     /// front has judged and logged. Browsers and most clients write the canonical spelling.
     Reject,

@@ -463,3 +463,15 @@ fn the_quick_scan_decides_about_most_paths() {
         assert!(is_plain(path.as_bytes()), "{path}");
     }
 }
+
+#[test]
+fn path_characters_are_those_of_the_rfc() {
+    let legal = b"/-._~!$&'()*+,;=:@";
+    for b in 0..=255_u8 {
+        assert_eq!(
+            is_pchar(b),
+            b.is_ascii_alphanumeric() || legal.contains(&b),
+            "{b}"
+        );
+    }
+}

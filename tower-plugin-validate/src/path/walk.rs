@@ -35,7 +35,7 @@ pub(super) fn canonical<'a>(
 
         if spelling == Spelling::Other && rewritten.is_none() {
             canonical = false;
-            if rules.non_canonical == NonCanonical::Rewrite {
+            if rules.non_canonical != NonCanonical::Reject {
                 let mut copy = Vec::with_capacity(path.len());
                 copy.extend_from_slice(path.get(..seen).unwrap_or_default());
                 rewritten = Some(copy);

@@ -1,84 +1,151 @@
 //! One pass over a request head, and what a caller is told about what it finds.
 
-use std::borrow::Cow;
+use std::ptr;
 
-use http::{Method, Request, StatusCode, Uri, Version, uri::PathAndQuery};
-use tower_plugin_core::{Code, Rejection, Violation};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header::LOCATION,
+    uri::PathAndQuery,
+};
+use tower_plugin_core::{Code, Protocol, Rejection, Violation};
 
-use super::{CanonicalPath, RuleSet};
+use super::{
+    CanonicalPath, Mode, Part, RuleSet,
+    findings::{Findings, field},
+    rules::Applied,
+};
 use crate::{
-    framing::{self, Head, Scan, well_known},
-    limits::{Exceeded, Limit},
-    path::{self, PathViolation},
+    framing::{self, Head, well_known},
+    metadata::{Finding, Schema},
+    path::{self, NonCanonical, PathViolation},
 };
 
 /// Decides whether a request goes on. A limit is reported alone, and before anything else; the rest
-/// is collected. Nothing is allocated for a request that is in order.
-pub(super) fn check<B>(rules: &RuleSet, request: &Request<B>) -> Result<Target, Rejection> {
-    let limits = rules.limits();
+/// is collected: framing, path, metadata. Nothing is allocated for a request that is in order.
+pub(super) fn check<B>(rules: &RuleSet, request: &mut Request<B>) -> (Target, Findings) {
+    let mut findings = Findings::new(rules.modes());
     let uri = request.uri();
-    limits
-        .check_target(
-            target_bytes(uri),
-            uri.path().as_bytes(),
-            uri.query().map(str::as_bytes),
-        )
-        .map_err(|exceeded| over(exceeded, b""))?;
+    let target = rules.limits().check_target(
+        target_bytes(uri),
+        uri.path().as_bytes(),
+        uri.query().map(str::as_bytes),
+    );
+    if let Err(exceeded) = target
+        && findings.exceed(exceeded, field(None))
+    {
+        return (Target::None, findings);
+    }
 
-    let mut refusal = None;
-    let mut report = |fault: framing::Fault| {
-        let kind = fault.kind();
-        add(
-            &mut refusal,
-            field(fault.header()),
-            kind.reason(),
-            kind.description(),
-        );
+    // Before the fields, because the route says which of them there must be; told after framing.
+    let target = target_of(rules, request);
+    let canonical = target.as_ref().ok().and_then(Target::canonical);
+    let applied = rules.on(request.method(), canonical);
+    let Some(metadata) = check_fields(rules, &applied, request, &mut findings) else {
+        return (Target::None, findings);
     };
 
-    let mut tally = limits.tally();
-    let mut scan: Scan<'_> = rules.framing().scan(framing_of(request.version()));
-    for (name, value) in request.headers() {
-        let name = name.as_str().as_bytes();
-        tally
-            .field(name, value.as_bytes())
-            .map_err(|exceeded| over(exceeded, name))?;
-        scan.field(name, value.as_bytes(), &mut report);
+    let target = target.unwrap_or_else(|violation| {
+        let violation = Violation::new("path", violation.reason(), violation.description());
+        findings.add(Part::Path, violation);
+        Target::None
+    });
+    for violation in metadata {
+        findings.add(Part::Metadata, violation);
     }
-    if let Some(bytes) = scan.content_length() {
-        limits
-            .check_declared_body(bytes)
-            .map_err(|exceeded| over(exceeded, b"content-length"))?;
+    if let Some(typed) = applied.typed.filter(|_| findings.refused.is_none()) {
+        // Out of the request for a moment: one part of it is read, another one written.
+        let mut extensions = std::mem::take(request.extensions_mut());
+        for violation in typed.leave_in(&mut extensions, request.headers()) {
+            findings.add(Part::Metadata, violation);
+        }
+        *request.extensions_mut() = extensions;
+    }
+    if let (Target::Elsewhere(location), None) = (&target, &findings.refused) {
+        redirect(rules, location, request.headers(), &mut findings);
+    }
+    (target, findings)
+}
+
+/// Limits, framing and metadata of the fields. Returns what is wrong with the metadata, or nothing
+/// if a limit ends it.
+fn check_fields<B>(
+    rules: &RuleSet,
+    applied: &Applied<'_>,
+    request: &Request<B>,
+    findings: &mut Findings,
+) -> Option<Vec<Violation>> {
+    let headers = request.headers();
+    let place = |name: &[u8]| {
+        let own = applied.schema.and_then(|schema| schema.name_of(name));
+        field(well_known(name).or(own))
+    };
+    let mut wrong = Vec::new();
+    let mut tally = applied.limits.tally();
+    let mut scan: framing::Scan<'_> = rules.framing().scan(framing_of(request.version()));
+    let mut metadata = applied.schema.map(Schema::scan);
+    let mut previous = None;
+    for (name, value) in headers {
+        // The map gives the fields of one name one after the other, with the same reference.
+        let again = previous
+            .replace(name)
+            .is_some_and(|previous| ptr::eq(previous, name));
+        let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
+        if let Err(exceeded) = tally.next(again, name, value)
+            && findings.exceed(exceeded, place(name))
+        {
+            return None;
+        }
+        scan.next(again, name, value, &mut |fault| add_fault(findings, fault));
+        if let Some(metadata) = &mut metadata {
+            metadata.next(again, name, value, &mut |finding| note(&mut wrong, finding));
+        }
+    }
+    if let Some(bytes) = scan.content_length()
+        && let Err(exceeded) = applied.limits.check_declared_body(bytes)
+        && findings.exceed(exceeded, place(b"content-length"))
+    {
+        return None;
     }
 
+    let uri = request.uri();
     let head = Head::default()
         .with_authority(uri.authority().map(|a| a.as_str().as_bytes()))
         .with_scheme(uri.scheme_str().map(str::as_bytes));
-    let names = request.headers().iter();
-    scan.finish(
-        head,
-        names.map(|(name, _)| name.as_str().as_bytes()),
-        &mut report,
-    );
+    let names = headers.iter().map(|(name, _)| name.as_str().as_bytes());
+    scan.finish(head, names, &mut |fault| add_fault(findings, fault));
+    if let Some(metadata) = metadata {
+        let lookup = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
+        metadata.finish(&lookup, &mut |finding| note(&mut wrong, finding));
+    }
+    Some(wrong)
+}
 
-    match target(rules, request) {
-        Ok(target) => refusal.map_or(Ok(target), Err),
-        Err(violation) => {
-            add(
-                &mut refusal,
-                Cow::Borrowed("path"),
-                violation.reason(),
-                violation.description(),
-            );
-            Err(refusal.unwrap_or_else(|| invalid(violation.reason(), violation.description())))
-        }
+#[cold]
+fn add_fault(findings: &mut Findings, fault: framing::Fault) {
+    let kind = fault.kind();
+    let violation = Violation::new(field(fault.header()), kind.reason(), kind.description());
+    findings.add(Part::Framing, violation);
+}
+
+/// Keeps one more than is told, so that the caller learns that there are more.
+#[cold]
+fn note(wrong: &mut Vec<Violation>, finding: Finding<'_>) {
+    if wrong.len() <= MAX_VIOLATIONS {
+        wrong.push(Violation::new(
+            field(finding.name()),
+            finding.reason(),
+            finding.description().to_owned(),
+        ));
     }
 }
 
+const MAX_VIOLATIONS: usize = 16;
+
 /// Where an accepted request goes.
 pub(super) enum Target {
-    /// `OPTIONS *`, which has no path.
-    Asterisk,
+    /// To the canonical spelling, by way of the caller.
+    Elsewhere(PathAndQuery),
+    /// As received, and not canonical: `OPTIONS *`, and what is only observed.
+    None,
     /// As received.
     Received(CanonicalPath),
     /// The same resource in its canonical spelling.
@@ -86,10 +153,17 @@ pub(super) enum Target {
 }
 
 impl Target {
+    fn canonical(&self) -> Option<&str> {
+        match self {
+            Self::Received(path) | Self::Rewritten(_, path) => Some(path.as_str()),
+            Self::Elsewhere(_) | Self::None => None,
+        }
+    }
+
     /// Makes the request say what was decided about it.
     pub(super) fn leave_in<B>(self, request: &mut Request<B>) {
         let canonical = match self {
-            Self::Asterisk => return,
+            Self::Elsewhere(_) | Self::None => return,
             Self::Received(canonical) => canonical,
             Self::Rewritten(uri, canonical) => {
                 *request.uri_mut() = uri;
@@ -100,16 +174,19 @@ impl Target {
     }
 }
 
-fn target<B>(rules: &RuleSet, request: &Request<B>) -> Result<Target, PathViolation> {
+fn target_of<B>(rules: &RuleSet, request: &Request<B>) -> Result<Target, PathViolation> {
     let uri = request.uri();
     // Only `CONNECT` comes without a path; it asks for a tunnel and not for a resource.
     let received = uri.path_and_query().ok_or(PathViolation::NotRooted)?;
     if received.as_str() == "*" && request.method() == Method::OPTIONS {
-        return Ok(Target::Asterisk);
+        return Ok(Target::None);
     }
-    let canonical = path::canonical(received.path(), rules.path())?;
+    let canonical = path::canonical_text(received.path(), rules.path())?;
     if canonical.is_unchanged() {
         return Ok(Target::Received(CanonicalPath::new(received.clone())));
+    }
+    if rules.mode(Part::Path) == Mode::Observe {
+        return Err(PathViolation::NotCanonical);
     }
 
     let mut text = canonical.into_inner().into_owned();
@@ -118,11 +195,39 @@ fn target<B>(rules: &RuleSet, request: &Request<B>) -> Result<Target, PathViolat
         text.push_str(query);
     }
     // The canonical spelling is shorter and plainer than what was parsed already.
-    let rewritten = PathAndQuery::try_from(text).map_err(|_| PathViolation::NotCanonical)?;
+    let canonical = PathAndQuery::try_from(text).map_err(|_| PathViolation::NotCanonical)?;
+    if rules.path().non_canonical() != NonCanonical::Rewrite {
+        return Ok(Target::Elsewhere(canonical));
+    }
     let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(rewritten.clone());
+    parts.path_and_query = Some(canonical.clone());
     let uri = Uri::from_parts(parts).map_err(|_| PathViolation::NotCanonical)?;
-    Ok(Target::Rewritten(uri, CanonicalPath::new(rewritten)))
+    Ok(Target::Rewritten(uri, CanonicalPath::new(canonical)))
+}
+
+/// What happens to a request whose path is harmless and in another spelling.
+fn redirect(
+    rules: &RuleSet,
+    location: &PathAndQuery,
+    headers: &HeaderMap,
+    findings: &mut Findings,
+) {
+    let violation = PathViolation::NotCanonical;
+    let (reason, description) = (violation.reason(), violation.description());
+    let mut rejection = Rejection::new(Code::InvalidArgument, reason, description)
+        .with_violation(Violation::new("path", reason, description));
+    if rules.path().non_canonical() == NonCanonical::Observe {
+        findings.observed.get_or_insert(rejection);
+        return;
+    }
+    // Starts with one slash, so that it stays on this host.
+    let location = HeaderValue::try_from(location.as_str());
+    if let (Protocol::Http, Ok(location)) = (Protocol::of(headers), location) {
+        rejection = rejection
+            .with_status(StatusCode::PERMANENT_REDIRECT)
+            .with_header(LOCATION, location);
+    }
+    findings.refused = Some(rejection);
 }
 
 /// The length of a request target as it was sent.
@@ -138,62 +243,5 @@ fn framing_of(version: Version) -> framing::Version {
         Version::HTTP_09 | Version::HTTP_10 => framing::Version::Http10,
         Version::HTTP_11 => framing::Version::Http11,
         _ => framing::Version::Http2,
-    }
-}
-
-/// The refusal of a request that is over a limit.
-#[cold]
-fn over(exceeded: Exceeded, name: &[u8]) -> Rejection {
-    let limit = exceeded.limit();
-    let (code, status) = match limit {
-        Limit::DeclaredBody => (Code::ResourceExhausted, StatusCode::PAYLOAD_TOO_LARGE),
-        Limit::HeaderCount | Limit::HeaderListBytes | Limit::NameBytes | Limit::ValueBytes => (
-            Code::ResourceExhausted,
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-        ),
-        Limit::ValuesPerName => (Code::InvalidArgument, StatusCode::BAD_REQUEST),
-        Limit::PathBytes
-        | Limit::PathSegments
-        | Limit::QueryBytes
-        | Limit::QueryParams
-        | Limit::SegmentBytes
-        | Limit::UriBytes => (Code::InvalidArgument, StatusCode::URI_TOO_LONG),
-    };
-    let place = match limit {
-        Limit::DeclaredBody | Limit::ValueBytes | Limit::ValuesPerName => field(well_known(name)),
-        Limit::HeaderCount | Limit::HeaderListBytes | Limit::NameBytes => field(None),
-        Limit::PathBytes | Limit::PathSegments | Limit::SegmentBytes => Cow::Borrowed("path"),
-        Limit::QueryBytes | Limit::QueryParams => Cow::Borrowed("query"),
-        Limit::UriBytes => Cow::Borrowed("uri"),
-    };
-    let (reason, description) = (limit.reason(), limit.description());
-    Rejection::new(code, reason, description)
-        .with_status(status)
-        .with_violation(Violation::new(place, reason, description))
-}
-
-/// Adds a violation to the refusal, which speaks of the first one.
-#[cold]
-fn add(
-    refusal: &mut Option<Rejection>,
-    place: Cow<'static, str>,
-    reason: &'static str,
-    description: &'static str,
-) {
-    let rejection = refusal
-        .take()
-        .unwrap_or_else(|| invalid(reason, description));
-    *refusal = Some(rejection.with_violation(Violation::new(place, reason, description)));
-}
-
-fn invalid(reason: &'static str, description: &'static str) -> Rejection {
-    Rejection::new(Code::InvalidArgument, reason, description)
-}
-
-/// Where in the request a header field is.
-fn field(name: Option<&'static str>) -> Cow<'static, str> {
-    match name {
-        Some(name) => Cow::Owned(format!("header.{name}")),
-        None => Cow::Borrowed("header"),
     }
 }

@@ -7,6 +7,8 @@ use http::Response;
 use pin_project_lite::pin_project;
 use tower_plugin_core::ResponseBody;
 
+use super::Observed;
+
 pin_project! {
     /// The future of [`Validate`](crate::Validate).
     #[derive(Debug)]
@@ -18,9 +20,9 @@ pin_project! {
 }
 
 impl<F, B> ResponseFuture<F, B> {
-    pub(super) const fn forwarded(future: F) -> Self {
+    pub(super) const fn forwarded(future: F, observed: Option<Observed>) -> Self {
         Self {
-            state: State::Forwarded { future },
+            state: State::Forwarded { future, observed },
         }
     }
 
@@ -41,9 +43,13 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProj::Forwarded { future } => {
+            StateProj::Forwarded { future, observed } => {
                 let response = ready!(future.poll(cx))?;
-                Poll::Ready(Ok(response.map(ResponseBody::inner)))
+                let mut response = response.map(ResponseBody::inner);
+                if let Some(observed) = observed.take() {
+                    response.extensions_mut().insert(observed);
+                }
+                Poll::Ready(Ok(response))
             }
             // Polled again after it was ready, which a future may answer as it likes.
             StateProj::Rejected { response } => match response.take() {
@@ -58,7 +64,7 @@ pin_project! {
     #[derive(Debug)]
     #[project = StateProj]
     enum State<F, B> {
-        Forwarded { #[pin] future: F },
+        Forwarded { #[pin] future: F, observed: Option<Observed> },
         Rejected { response: Option<Response<ResponseBody<B>>> },
     }
 }

@@ -1,23 +1,23 @@
-use std::sync::Arc;
-
 use tower_layer::Layer;
 
-use super::{RuleSet, Validate};
+use super::{LiveRules, RuleSet, Validate};
 
-/// Refuses requests whose head is too large, ambiguous or aimed at an ambiguous path.
+/// Refuses requests whose head is too large, ambiguous, aimed at an ambiguous path or holds
+/// metadata that breaks its rules.
 ///
 /// See the [crate docs](crate) for an example.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ValidateLayer {
-    rules: Arc<RuleSet>,
+    rules: LiveRules,
 }
 
 impl ValidateLayer {
-    /// Applies these rules. Every service made by this layer, and every clone, shares them.
-    pub fn new(rules: RuleSet) -> Self {
+    /// Applies these rules, a [`RuleSet`] or [`LiveRules`]. Every service made by this layer, and
+    /// every clone, shares them.
+    pub fn new(rules: impl Into<LiveRules>) -> Self {
         Self {
-            rules: Arc::new(rules),
+            rules: rules.into(),
         }
     }
 
@@ -35,12 +35,18 @@ impl ValidateLayer {
     pub fn plugin() -> Self {
         Self::new(RuleSet::plugin())
     }
+
+    /// The rules, to exchange or to ask for their counts.
+    #[must_use]
+    pub const fn rules(&self) -> &LiveRules {
+        &self.rules
+    }
 }
 
 impl<S> Layer<S> for ValidateLayer {
     type Service = Validate<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Validate::new(inner, Arc::clone(&self.rules))
+        Validate::new(inner, self.rules.clone())
     }
 }

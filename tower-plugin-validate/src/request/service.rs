@@ -1,13 +1,10 @@
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use tower_plugin_core::ResponseBody;
 use tower_service::Service;
 
-use super::{ResponseFuture, RuleSet, check::check};
+use super::{LiveRules, Observed, ResponseFuture, check::check, live::Seen};
 
 /// The service of [`ValidateLayer`](crate::ValidateLayer).
 ///
@@ -15,12 +12,14 @@ use super::{ResponseFuture, RuleSet, check::check};
 #[derive(Clone, Debug)]
 pub struct Validate<S> {
     inner: S,
-    rules: Arc<RuleSet>,
+    live: LiveRules,
+    seen: Seen,
 }
 
 impl<S> Validate<S> {
-    pub(super) const fn new(inner: S, rules: Arc<RuleSet>) -> Self {
-        Self { inner, rules }
+    pub(super) fn new(inner: S, live: LiveRules) -> Self {
+        let seen = Seen::of(&live);
+        Self { inner, live, seen }
     }
 
     /// The inner service.
@@ -55,15 +54,18 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        match check(&self.rules, &request) {
-            Ok(target) => {
-                target.leave_in(&mut request);
-                ResponseFuture::forwarded(self.inner.call(request))
-            }
-            Err(rejection) => {
-                tracing::debug!(reason = rejection.reason(), "request rejected");
-                ResponseFuture::rejected(rejection.into_response(request.headers()))
-            }
+        let (target, findings) = check(self.seen.rules(&self.live), &mut request);
+        if let Some(rejection) = findings.refused {
+            self.live.count_refused();
+            tracing::debug!(reason = rejection.reason(), "request rejected");
+            return ResponseFuture::rejected(rejection.into_response(request.headers()));
         }
+        let observed = findings.observed.map(|rejection| {
+            self.live.count_observed();
+            tracing::debug!(reason = rejection.reason(), "request would be rejected");
+            Observed(rejection)
+        });
+        target.leave_in(&mut request);
+        ResponseFuture::forwarded(self.inner.call(request), observed)
     }
 }
