@@ -6,9 +6,10 @@ use std::{
     env,
     process::{Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use tokio::time::Instant;
 use tower_plugin_ratelimit::Quota;
 use tower_plugin_tests::{
     redis::RedisServer,

@@ -1,10 +1,6 @@
 //! Callers of some replicas, and what they saw.
 
-use std::{
-    collections::BTreeMap,
-    hash::{BuildHasher, RandomState},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use tokio::{
     runtime::Handle,
@@ -26,9 +22,6 @@ pub(crate) const RECOVERY: Duration = Duration::from_secs(2);
 
 /// A quota that fills within half a second.
 pub(crate) const STEADY: &str = "200/s:100";
-
-/// A quota of which nothing to speak of comes back during a test.
-pub(crate) const HOURLY: &str = "100/h";
 
 /// Of a burst, in percent.
 pub(crate) const HEADROOM: u8 = 10;
@@ -285,140 +278,6 @@ impl Tasks {
                 "{alive} tasks, {before} before"
             );
             sleep(Duration::from_millis(10)).await;
-        }
-    }
-}
-
-/// Seeded, so that what went wrong can be repeated.
-pub(crate) struct Dice(u64);
-
-impl Dice {
-    /// Prints its seed, which only a failure shows.
-    pub(crate) fn new() -> Self {
-        let given = std::env::var("CHAOS_SEED").ok();
-        let seed = given.map_or_else(
-            || RandomState::new().hash_one(0),
-            |seed| seed.parse().expect("CHAOS_SEED is a number"),
-        );
-        eprintln!("CHAOS_SEED={seed}");
-        Self(seed)
-    }
-
-    pub(crate) fn fork(&mut self) -> Self {
-        Self(self.next())
-    }
-
-    /// Below `limit`.
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
-    /// SplitMix64.
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-}
-
-/// How long the random ones last.
-pub(crate) fn seconds(short: u64) -> Duration {
-    let given = std::env::var("CHAOS_SECONDS").ok();
-    Duration::from_secs(given.map_or(short, |seconds| {
-        seconds.parse().expect("CHAOS_SECONDS is a number")
-    }))
-}
-
-/// Two replicas that decide by asking and two that lease, and their callers.
-pub(crate) struct Site {
-    pub(crate) exact: Vec<RedisLimiter>,
-    pub(crate) leased: Vec<RedisLimiter>,
-    crowds: Vec<Crowd>,
-    tasks: Tasks,
-}
-
-/// What the callers of a [`Site`] saw: of a quota by the second and one by the hour, of replicas that
-/// ask and of some that lease.
-pub(crate) struct Seen {
-    pub(crate) steady: [Calls; 2],
-    pub(crate) hourly: [Calls; 2],
-}
-
-impl Site {
-    pub(crate) async fn open(url: &str) -> Self {
-        let tasks = Tasks::now();
-        let build = |leases| {
-            let replica = || limiter(url, leases, OnUnavailable::Deny);
-            vec![replica(), replica()]
-        };
-        let [exact, leased] = [false, true].map(build);
-        for replica in exact.iter().chain(&leased) {
-            replica.connected().await.unwrap();
-        }
-        let mut crowds = Vec::new();
-        for (name, quota) in [("steady", STEADY), ("hourly", HOURLY)] {
-            for (replicas, mode) in [(&exact, "exact"), (&leased, "leased")] {
-                let policy = policy(&format!("{name}-{mode}"), &[quota]);
-                crowds.push(Crowd::of(replicas, &policy, 4, Duration::from_millis(6)));
-            }
-        }
-        Self {
-            exact,
-            leased,
-            crowds,
-            tasks,
-        }
-    }
-
-    pub(crate) fn replicas(&self) -> impl Iterator<Item = &RedisLimiter> {
-        self.exact.iter().chain(&self.leased)
-    }
-
-    pub(crate) async fn assert_recovers(&self, since: Instant) {
-        for replica in self.replicas() {
-            assert_recovers(replica, since).await;
-        }
-    }
-
-    /// Sends the callers home, and looks whether they had to wait or something is left behind.
-    pub(crate) async fn close(self) -> Seen {
-        let mut calls = Vec::new();
-        for crowd in self.crowds {
-            calls.push(crowd.leave().await);
-        }
-        drop((self.exact, self.leased));
-        self.tasks.assert_none_left().await;
-        for calls in &calls {
-            calls.assert_patience(DEADLINE);
-        }
-        let [exact, leased, hourly_exact, hourly_leased] =
-            calls.try_into().unwrap_or_else(|_| unreachable!());
-        Seen {
-            steady: [exact, leased],
-            hourly: [hourly_exact, hourly_leased],
-        }
-    }
-}
-
-impl Seen {
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Calls> {
-        self.steady.iter().chain(&self.hourly)
-    }
-
-    pub(crate) fn assert_bounds(&self) {
-        for calls in self.all() {
-            calls.assert_bound();
-        }
-    }
-
-    /// The quota is handed out again: two thirds of what the rate brings, at least.
-    pub(crate) fn assert_admits(&self, from: Instant, to: Instant) {
-        let expected = (to - from).as_secs_f64() * 200.0 * 2.0 / 3.0;
-        for calls in &self.steady {
-            let admitted = calls.count(from, to, Outcome::Admitted);
-            assert!(admitted as f64 >= expected, "{admitted}, not {expected}");
         }
     }
 }

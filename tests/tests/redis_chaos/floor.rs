@@ -9,8 +9,9 @@ use tower_plugin_tests::{
     redis::RedisServer,
 };
 
-use crate::crowd::{
-    Crowd, DEADLINE, Dice, Outcome, Tasks, assert_recovers, limiter, policy, seconds,
+use crate::{
+    crowd::{Crowd, DEADLINE, Outcome, Tasks, assert_recovers, limiter, policy},
+    dice::{Dice, seconds},
 };
 
 const REPLICAS: u32 = 4;

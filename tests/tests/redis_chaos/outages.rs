@@ -5,7 +5,10 @@ use std::{env, time::Duration};
 use tokio::time::{Instant, sleep};
 use tower_plugin_tests::redis::{APPEND_ONLY, RedisServer, Replication};
 
-use crate::crowd::{Outcome, Seen, Site};
+use crate::{
+    crowd::Outcome,
+    site::{Seen, Site},
+};
 
 const MOMENT: Duration = Duration::from_millis(400);
 

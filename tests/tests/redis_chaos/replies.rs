@@ -12,7 +12,10 @@ use tower_plugin_tests::{
     redis::RedisServer,
 };
 
-use crate::crowd::{Crowd, Outcome, STEADY, Site, Tasks, assert_recovers, policy};
+use crate::{
+    crowd::{Crowd, Outcome, STEADY, Tasks, assert_recovers, policy},
+    site::Site,
+};
 
 const MOMENT: Duration = Duration::from_millis(400);
 

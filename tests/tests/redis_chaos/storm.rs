@@ -15,7 +15,10 @@ use tower_plugin_tests::{
     redis::RedisServer,
 };
 
-use crate::crowd::{DEADLINE, Dice, Tasks, assert_recovers, policy, seconds, with_mode};
+use crate::{
+    crowd::{DEADLINE, Tasks, assert_recovers, policy, with_mode},
+    dice::{Dice, seconds},
+};
 
 const CALLERS: usize = 200;
 
