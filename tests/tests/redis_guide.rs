@@ -1,7 +1,9 @@
 //! What `docs/distributed.md` tells operators, on a real Redis.
 
-use std::time::Duration;
+use std::{env, fs, net::TcpListener, path::Path, time::Duration};
 
+use tempfile::TempDir;
+use tokio::process::Command;
 use tower_plugin_ratelimit::{
     Cost, Operation, Policy, Unavailable,
     redis::{OnUnavailable, RedisLimiter},
@@ -85,8 +87,83 @@ async fn a_record_lives_until_nothing_is_owed() {
     }
 }
 
+/// An authority of its own, and what it says about 127.0.0.1.
+async fn certificates(directory: &Path) {
+    let openssl = async |arguments: &str| {
+        let mut command = Command::new("openssl");
+        command.args(arguments.split(' ')).current_dir(directory);
+        let output = command.output().await.expect("apt-get install openssl");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "openssl {arguments}: {errors}");
+    };
+    let new = "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+    openssl(&format!(
+        "{new} -x509 -subj /CN=authority -keyout ca.key -out ca.pem"
+    ))
+    .await;
+    openssl(&format!(
+        "{new} -subj /CN=redis -keyout redis.key -out redis.csr"
+    ))
+    .await;
+    fs::write(directory.join("names"), "subjectAltName=IP:127.0.0.1").unwrap();
+    let sign = "x509 -req -in redis.csr -CA ca.pem -CAkey ca.key -CAcreateserial";
+    openssl(&format!("{sign} -extfile names -out redis.pem")).await;
+}
+
 #[tokio::test]
-async fn it_works_through_a_unix_socket() {
-    let server = RedisServer::start_on_socket(&[]).await;
-    use_all(&server, &limiter(&server.url())).await.unwrap();
+async fn tls_is_spoken_to_whoever_is_trusted() {
+    let directory = TempDir::new().unwrap();
+    certificates(directory.path()).await;
+    let file = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let server = RedisServer::start().await;
+    for (setting, value) in [
+        ("tls-auth-clients", "no"),
+        ("tls-ca-cert-file", &file("ca.pem")),
+        ("tls-key-file", &file("redis.key")),
+        ("tls-cert-file", &file("redis.pem")),
+    ] {
+        server.cli(&["CONFIG", "SET", setting, value]).await;
+    }
+    // Somebody else may take a free port before the server does.
+    let port = loop {
+        let port = free_port();
+        let listen = ["CONFIG", "SET", "tls-port", &port];
+        if server.try_cli(&listen).await.is_ok() {
+            break port;
+        }
+    };
+    let url = format!("rediss://127.0.0.1:{port}");
+    // Whom to trust is said to a process as a whole, so there has to be another.
+    let asks = async |trusted: Option<String>| {
+        let mut other = Command::new(env::current_exe().unwrap());
+        other
+            .args([
+                "--exact",
+                "a_process_that_is_told_where_redis_is",
+                "--ignored",
+            ])
+            .env("GUIDE_REDIS", &url)
+            .env_remove("SSL_CERT_DIR")
+            .envs(trusted.map(|trusted| ("SSL_CERT_FILE", trusted)));
+        other.output().await.unwrap().status.success()
+    };
+    assert!(asks(Some(file("ca.pem"))).await);
+    assert!(!asks(None).await, "nobody knows this authority");
+    // And who speaks no TLS is no reason to panic.
+    let plain = server.url().replace("redis:", "rediss:");
+    assert!(limiter(&plain).connected().await.is_err());
+}
+
+#[tokio::test]
+#[ignore = "part of `tls_is_spoken_to_whoever_is_trusted`"]
+async fn a_process_that_is_told_where_redis_is() {
+    let limiter = limiter(&env::var("GUIDE_REDIS").unwrap());
+    limiter.connected().await.unwrap();
+    let decision = limiter.check_key(&policy(&["10/h"]), "k", Cost::ONE).await;
+    assert!(decision.unwrap().is_allowed());
+}
+
+fn free_port() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port().to_string()
 }

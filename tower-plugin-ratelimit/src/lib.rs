@@ -90,7 +90,7 @@
 //! `redis` | One limit for many replicas, on Redis or Valkey (module `redis`) |
 //! `redis-cluster` | On a cluster |
 //! `redis-sentinel` | On the primary that sentinels know |
-//! `redis-tls` | `rediss://`, with rustls and the web's roots |
+//! `redis-tls` | `rediss://`, with rustls and the certificates of the operating system |
 //! `tonic` | [`ClientIp`] reads tonic's TCP connect info |
 //! `tonic-tls` | [`ClientIp`] reads tonic's TLS connect info too |
 //! `wait` | Policies and [`concurrency`] may let requests wait (Tokio's timer) |

@@ -47,6 +47,9 @@ pub(super) struct Shared {
 
 impl RedisLimiter {
     /// A limiter on one server: `redis://`, `rediss://` (feature `redis-tls`) or `redis+unix://`.
+    ///
+    /// With `rediss://`, the certificates are those the operating system trusts, and the cryptography is
+    /// the rustls provider of the process; ring becomes that, if none is.
     pub fn builder(url: impl AsRef<str>) -> RedisLimiterBuilder {
         RedisLimiterBuilder::one(url.as_ref())
     }

@@ -85,6 +85,8 @@ mod share;
 mod stats;
 mod table;
 mod terms;
+#[cfg(feature = "redis-tls")]
+mod tls;
 mod view;
 mod wire;
 

@@ -39,12 +39,16 @@ impl RedisLimiterBuilder {
     }
 
     pub(super) fn one(url: &str) -> Self {
+        #[cfg(feature = "redis-tls")]
+        super::tls::prepare([url]);
         let client = Client::open(url).map(Server::One);
         Self::new(client.map_err(|_| InvalidRedisConfig::url()), 3)
     }
 
     #[cfg(feature = "redis-cluster")]
     pub(super) fn cluster(urls: Vec<String>) -> Self {
+        #[cfg(feature = "redis-tls")]
+        super::tls::prepare(urls.iter().map(String::as_str));
         let client = redis::cluster::ClusterClient::builder(urls)
             // A script that runs twice loses units; it need not run sixteen times.
             .retries(2)
@@ -57,6 +61,8 @@ impl RedisLimiterBuilder {
 
     #[cfg(feature = "redis-sentinel")]
     pub(super) fn sentinel(urls: Vec<String>, primary: String) -> Self {
+        #[cfg(feature = "redis-tls")]
+        super::tls::prepare(urls.iter().map(String::as_str));
         let client = redis::sentinel::SentinelClient::build(
             urls,
             primary,
