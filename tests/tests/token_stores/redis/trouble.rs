@@ -78,6 +78,16 @@ async fn a_server_that_hangs_is_not_waited_for_beyond_the_deadline() {
     until(async || status(&tokens, &header).await != 503).await;
 }
 
+/// The first connection would panic.
+#[test]
+fn tls_without_cryptography_is_an_error_when_built() {
+    let error = RedisStore::builder("rediss://localhost")
+        .build()
+        .unwrap_err();
+    assert_eq!(error.field(), "url");
+    assert!(error.allowed().contains("provider"));
+}
+
 #[tokio::test]
 async fn a_server_that_comes_later_is_found() {
     let mut server = RedisServer::start().await;
