@@ -1,7 +1,7 @@
 //! Opaque bearer tokens, and Tower layers that let in only who holds one, a client certificate or an API key.
 //!
-//! [`Tokens`] issues, verifies and revokes them over a [store](TokenStore). [`AuthLayer`] finds out who
-//! is calling and tells the inner service by a [`Principal`]; [`AuthorizeLayer`] and [`RequireLayer`] decide
+//! [`Tokens`] issues, verifies, rotates and revokes them over a [store](TokenStore). [`AuthLayer`] finds
+//! out who is calling and tells the inner service by a [`Principal`]; [`AuthorizeLayer`] and [`RequireLayer`] decide
 //! what a principal may do. What a caller gets:
 //!
 //! 1. Exactly one `Authorization: Bearer` with a live runtime token, and no `X-Plugin-Runtime-ID` or a
@@ -66,6 +66,33 @@
 //! *every* route: a route added outside of it is open, unless an [`AuthorizeLayer`] or a [`RequireLayer`]
 //! further in refuses it.
 //!
+//! # The life of a token
+//!
+//! 1. [`issue`](Tokens::issue): 24 hours for runtime tokens, 1 hour for grants, 5 minutes for one-time
+//!    tokens, unless told otherwise; no less than a minute. A [store] that is full says so.
+//! 2. In use: where an [idle timeout](TokensBuilder::with_idle_timeout) is set, uses are written down
+//!    now and then. A [`RefreshHintLayer`] tells callers when less than 5 minutes are left.
+//! 3. [`rotate`](Tokens::rotate): the successor is of the same owner and family. Both are valid for the
+//!    [overlap](TokensBuilder::with_overlap), 30 seconds; whoever presents the old one after that makes
+//!    the whole family invalid, and an [event](TokenEvent::Reused). No rotation leads beyond the
+//!    [absolute lifetime](TokensBuilder::with_absolute_lifetime), where there is one.
+//! 4. [`revoke`](Tokens::revoke), by id, [family](Tokens::revoke_family),
+//!    [owner](Tokens::revoke_subject) or [age](Tokens::revoke_begun_before): at once, and on all
+//!    replicas within the bound of their store. [`consume`](Tokens::consume) uses up a one-time token.
+//!
+//! # Stores
+//!
+//! Store | Who shares it | Survives a restart | A revoked token is refused
+//! ---|---|---|---
+//! [`MemoryStore`] | this process | no | at once
+//! `store::RedisStore` | all replicas | as Redis does | at once
+//! `store::CachedStore` in front of it | all replicas | as Redis does | after a millisecond or so, never more than 2 seconds
+//! `store::EncryptedFileStore` | this process | yes | at once
+//!
+//! Each operation of each store is atomic: of any number of callers one uses up a one-time token or gets
+//! the successor of a token, and a revocation leaves no successor behind. [`store::SharedStore`] is a
+//! store chosen at run time; implement [`TokenStore`] for one of your own.
+//!
 //! # Deployment caveats
 //!
 //! * A bearer token is as good as the channel it travels on: use TLS.
@@ -73,7 +100,8 @@
 //!   read names from what it has verified.
 //! * Permissions are compared with the path as it stands in the request, and cover no path that can be read in
 //!   two ways. A layer between them and the router must not rewrite it.
-//! * [`MemoryStore`] knows the tokens of its own process, and forgets them with it.
+//! * [`MemoryStore`] knows the tokens of its own process, and forgets them with it. What Redis may
+//!   forget, and what follows from it, is told at `store::RedisStore`.
 //! * [`KeyRing`](token::KeyRing) keys belong in a secret store, apart from the records. Keep an old key
 //!   as verify-only until the last token issued under it has expired.
 //! * Lifetimes are compared with the wall clock: keep it synchronised. A token is valid strictly before
@@ -92,9 +120,13 @@
 //! Name | Description | Default?
 //! ---|---|---
 //! `axum` | find [`TlsInfo`] in axum's connect info |
+//! `cache` | `store::CachedStore` remembers what another store has said (moka) |
 //! `client` | `client::BearerLayer`: attach a token to requests, and keep it fresh |
 //! `deadline` | `authenticate::Deadline`: 503 when an authenticator takes too long |
+//! `encrypted-file` | `store::EncryptedFileStore` keeps records in one encrypted file (Unix; AES-256-GCM, Tokio) |
 //! `mtls` | `authenticate::MtlsAuthenticator`: who is calling, by client certificate |
+//! `redis-tls` | `rediss://` addresses, with rustls and the crypto provider of your choice |
+//! `redis` | `store::RedisStore` keeps records in Redis or Valkey (Tokio); with `cache` |
 //! `rustls` | [`TlsInfo`] from a rustls connection |
 //! `tonic` | find the connection in tonic's connect info |
 //! `tower-http` | our authenticators in tower-http's `AsyncRequireAuthorizationLayer` and `ValidateRequestHeaderLayer` |

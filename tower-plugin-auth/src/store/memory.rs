@@ -54,7 +54,7 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// A store for at most `capacity` records, of about 400 bytes each.
+    /// A store for at most `capacity` records, of about 800 bytes each.
     ///
     /// # Errors
     ///

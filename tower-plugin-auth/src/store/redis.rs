@@ -60,7 +60,7 @@ use script::{Call, Scripts};
 /// All keys begin with the [prefix](RedisStoreBuilder::with_prefix) in braces, `{tp}` by default: in a
 /// cluster one store is in one place, which is what makes its scripts atomic. `{tp}:t:ID` is the record
 /// of a token, `{tp}:f:…` and `{tp}:s:…` say which tokens a family and an owner have, `{tp}:live` and
-/// `{tp}:began` which there are at all. Owners' names are digested. A token takes about 900 bytes.
+/// `{tp}:began` which there are at all. Owners' names are digested. A token takes about 1500 bytes.
 ///
 /// # What Redis may forget
 ///
@@ -83,6 +83,9 @@ struct Inner {
 impl RedisStore {
     /// Starts from an address: `redis://`, `rediss://` (feature `redis-tls`) or `redis+unix://`, with
     /// user, password and database as usual.
+    ///
+    /// With `rediss://` the certificate is checked against the system's. The process must have installed
+    /// a crypto provider by then (`rustls::crypto::CryptoProvider::install_default`).
     pub fn builder(url: &str) -> RedisStoreBuilder {
         RedisStoreBuilder::new(url)
     }
@@ -114,7 +117,8 @@ impl RedisStore {
     /// The call that writes down a record.
     fn put(&self, record: &Record, now: SystemTime) -> Call {
         let forget_at = record.forget_at();
-        let keep = forget_at.duration_since(now).unwrap_or_default() + SLACK;
+        let left = forget_at.duration_since(now).unwrap_or_default();
+        let keep = left.saturating_add(SLACK);
         self.call()
             .arg(record.id().to_string())
             .arg(record.to_bytes())
@@ -214,7 +218,8 @@ impl TokenStore for RedisStore {
             }
             Revocation::BegunBefore(instant) => {
                 // Rounded up: rather a token too many than one too few.
-                let instant = micros(instant + Duration::from_nanos(999));
+                let rounded = instant.checked_add(Duration::from_nanos(999));
+                let instant = micros(rounded.unwrap_or(instant));
                 self.revoke_some(|call| call.arg("began").number(instant))
                     .await
             }
@@ -278,10 +283,8 @@ fn digest(kind: &str, subject: &str) -> String {
     hash.update(kind.len().to_be_bytes());
     hash.update(kind);
     hash.update(subject);
-    let [first, ..] = *hash.finalize().as_chunks::<16>().0 else {
-        return String::new();
-    };
-    format!("{:032x}", u128::from_be_bytes(first))
+    let half = hash.finalize().first_chunk().copied().unwrap_or_default();
+    format!("{:032x}", u128::from_be_bytes(half))
 }
 
 /// Whole ones since 1970, rounded down.

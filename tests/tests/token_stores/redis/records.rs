@@ -109,6 +109,26 @@ async fn who_rotates_without_end_fills_nothing() {
     assert_eq!(valid, Ok(()));
 }
 
+/// Sixty-four callers who rotate one token at the same time are sixty-three that will be told no.
+#[tokio::test]
+async fn a_family_of_many_live_tokens_loses_none() {
+    let server = RedisServer::start().await;
+    let store = store(&server.url(), 1000);
+    let first = record(0);
+    let keys = KeyRing::random(&SystemRng).unwrap();
+    let mut ids = vec![first.id()];
+    store.insert(first.clone(), minute(0)).await.unwrap();
+    for _ in 0..100 {
+        let minted = mint(TokenKind::Runtime, &keys, &SystemRng).unwrap();
+        let next = first.next_in_family(&minted, minute(0), minute(60));
+        ids.push(next.id());
+        store.insert(next, minute(0)).await.unwrap();
+    }
+    for id in ids {
+        assert!(store.get(&id).await.unwrap().is_some());
+    }
+}
+
 #[tokio::test]
 async fn a_full_server_issues_nothing_and_says_so() {
     let server = RedisServer::start_with(&["--maxmemory", "1", "--maxmemory-policy", "noeviction"]);

@@ -71,6 +71,16 @@ impl RedisStoreBuilder {
             "the address of a Redis server, e.g. redis://host:6379",
         );
         let info = self.url.into_connection_info().map_err(|_| url)?;
+        #[cfg(feature = "redis-tls")]
+        if matches!(info.addr(), ::redis::ConnectionAddr::TcpTls { .. })
+            && rustls::crypto::CryptoProvider::get_default().is_none()
+        {
+            // Found out by the first connection, it would be a panic.
+            return Err(InvalidConfig::new(
+                "url",
+                "of rediss:// only where the process has installed a rustls crypto provider",
+            ));
+        }
         // A peer that is gone without a word must not keep anyone waiting for a quarter of an hour.
         let info = info.set_tcp_settings(tcp_settings(self.connect_timeout));
         let client = Client::open(info).map_err(|_| url)?;

@@ -9,11 +9,17 @@ if redis.call('ZCOUNT', tag .. ':live', '(' .. now, '+inf') >= capacity then ret
 
 put(id, record, version, family, subject, ends)
 redis.call('ZREMRANGEBYSCORE', tag .. ':s:' .. subject, '-inf', now)
--- Who rotates as fast as he can fills nothing: of a family, the latest are remembered.
-if redis.call('ZCARD', tag .. ':f:' .. family) > 64 then
-  for _, oldest in ipairs(redis.call('ZRANGE', tag .. ':f:' .. family, 0, 0)) do
-    remove(oldest)
-    redis.call('ZREM', tag .. ':f:' .. family, oldest)
+-- Who rotates as fast as he can fills nothing: of a family's dead, the latest 64 are remembered. Live
+-- ones are counted as any others, and none is dropped for being one of many.
+local members = tag .. ':f:' .. family
+local excess = redis.call('ZCARD', members) - 64
+if excess > 0 then
+  for _, oldest in ipairs(redis.call('ZRANGE', members, 0, math.min(excess, 16) - 1)) do
+    local until_when = redis.call('ZSCORE', tag .. ':live', oldest)
+    if not until_when or tonumber(until_when) <= tonumber(now) then
+      remove(oldest)
+      redis.call('ZREM', members, oldest)
+    end
   end
 end
 return 'OK'
