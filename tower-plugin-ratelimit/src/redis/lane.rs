@@ -275,6 +275,13 @@ impl Lane {
     }
 }
 
+/// However its task ends, nobody waits for it any more.
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
 fn not_ours() -> RedisError {
     (
         redis::ErrorKind::UnexpectedReturnType,

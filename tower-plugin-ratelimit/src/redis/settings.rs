@@ -52,6 +52,9 @@ impl RedisLimiterBuilder {
         let client = redis::cluster::ClusterClient::builder(urls)
             // A script that runs twice loses units; it need not run sixteen times.
             .retries(2)
+            // Milliseconds. Its own, of over a second, is longer than a probe waits.
+            .min_retry_wait(20)
+            .max_retry_wait(200)
             .connection_timeout(PATIENCE)
             .response_timeout(PATIENCE)
             .build();
