@@ -21,6 +21,14 @@ stress:
     STRESS_ROUNDS=100000 cargo test --package tower-plugin-ratelimit --all-features --release --test 'stress*'
     STRESS_ROUNDS=100000 cargo test --package tower-plugin-tests --release --test concurrency
 
+# A million plays and programs of replicas that share one limit; a quarter of an hour.
+simulate:
+    SIMULATION_RUNS=1000000 cargo test --release --package tower-plugin-ratelimit --features redis --lib simulation::tests::no_window
+
+# Ten minutes of one fuzz target (`ls fuzz/fuzz_targets`); cargo install cargo-fuzz, and a nightly toolchain.
+fuzz target:
+    cargo +nightly fuzz run {{target}} fuzz/corpus/{{target}} fuzz/seeds/{{target}} -- -max_total_time=600
+
 # Ours against the peers; figures to believe need a quiet machine.
 compare *args:
     cargo run --release --package tower-plugin-benches --bin compare -- {{args}}
