@@ -12,7 +12,7 @@ use redis::{
 pub(super) enum Server {
     One(Client),
     #[cfg(feature = "redis-cluster")]
-    Cluster(redis::cluster::ClusterClient),
+    Cluster(Box<redis::cluster::ClusterClient>),
     #[cfg(feature = "redis-sentinel")]
     Sentinel(tokio::sync::Mutex<redis::sentinel::SentinelClient>),
 }

@@ -58,7 +58,7 @@ impl RedisLimiterBuilder {
             .connection_timeout(PATIENCE)
             .response_timeout(PATIENCE)
             .build();
-        let server = client.map(Server::Cluster);
+        let server = client.map(|client| Server::Cluster(Box::new(client)));
         Self::new(server.map_err(|_| InvalidRedisConfig::url()), 16)
     }
 
