@@ -156,9 +156,9 @@ impl RedisLimiterBuilder {
         self
     }
 
-    /// Checks the settings and starts to connect.
+    /// Checks the settings and starts the limiter's tasks.
     ///
-    /// It does not wait for that: see [`RedisLimiter::connected`]. Its tasks run on the Tokio runtime
+    /// It connects when it is first asked, or by [`RedisLimiter::connected`]. Its tasks run on the Tokio runtime
     /// it is called in, and end when the last clone of the limiter is dropped.
     ///
     /// # Errors
