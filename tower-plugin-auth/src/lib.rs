@@ -125,8 +125,8 @@
 //! `deadline` | `authenticate::Deadline`: 503 when an authenticator takes too long |
 //! `encrypted-file` | `store::EncryptedFileStore` keeps records in one encrypted file (Unix; AES-256-GCM, Tokio) |
 //! `mtls` | `authenticate::MtlsAuthenticator`: who is calling, by client certificate |
-//! `redis-tls` | `rediss://` addresses, with rustls and the crypto provider of your choice |
 //! `redis` | `store::RedisStore` keeps records in Redis or Valkey (Tokio); with `cache` |
+//! `redis-tls` | `rediss://` addresses, with rustls and the crypto provider of your choice |
 //! `rustls` | [`TlsInfo`] from a rustls connection |
 //! `tonic` | find the connection in tonic's connect info |
 //! `tower-http` | our authenticators in tower-http's `AsyncRequireAuthorizationLayer` and `ValidateRequestHeaderLayer` |
