@@ -210,3 +210,13 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/distributed.md")]
 struct Distributed;
+
+/// The guide to choosing limits, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/rate-limiting.md")]
+struct RateLimiting;
+
+/// The guide for those who come from elsewhere, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/migration.md")]
+struct Migration;
