@@ -45,10 +45,24 @@ hack:
 deny:
     cargo deny check
 
-# cargo install cargo-llvm-cov
+# Lines of the four crates that the tests run, 90 % at least; cargo install cargo-llvm-cov
 coverage:
-    cargo llvm-cov nextest --workspace --all-features --ignore-filename-regex '(benches|examples|tests)/'
+    cargo llvm-cov nextest --workspace --all-features --ignore-filename-regex '/(benches|examples|tests)/|/tests\.rs$' --fail-under-lines 90
 
-# cargo install cargo-semver-checks; needs a published version to compare with.
-semver:
-    cargo semver-checks
+# Changes that break callers, since the commit `base`; cargo install cargo-semver-checks
+semver base="origin/main":
+    cargo semver-checks --baseline-rev {{base}} --package tower-plugin-core --package tower-plugin-auth --package tower-plugin-ratelimit --package tower-plugin-validate
+
+# Other crates' types in the public API are those listed in the manifests; cargo install cargo-check-external-types, and its nightly
+external-types:
+    for crate in core auth ratelimit validate; do cargo +nightly check-external-types --all-features --manifest-path tower-plugin-$crate/Cargo.toml; done
+
+# The oldest versions that the manifests allow.
+minimal-versions:
+    cargo +nightly update -Z direct-minimal-versions
+    cargo check --all-features --package tower-plugin-core --package tower-plugin-auth --package tower-plugin-ratelimit --package tower-plugin-validate
+    git checkout Cargo.lock
+
+# What would be published, built from the packages.
+package:
+    cargo package --package tower-plugin-core --package tower-plugin-auth --package tower-plugin-ratelimit --package tower-plugin-validate
