@@ -155,6 +155,7 @@
     )
 )]
 
+pub mod audit;
 pub mod authenticate;
 pub mod authorize;
 #[cfg(feature = "client")]
@@ -165,6 +166,8 @@ pub mod token;
 pub mod transport;
 
 mod config;
+#[cfg(all(any(feature = "audit-file", feature = "encrypted-file"), unix))]
+mod file;
 mod header;
 mod random;
 mod refusal;
