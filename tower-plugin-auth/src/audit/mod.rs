@@ -6,6 +6,8 @@
 
 mod actor;
 mod event;
+#[cfg(all(feature = "audit-file", unix))]
+mod file;
 mod future;
 mod layer;
 mod observe;
@@ -15,8 +17,15 @@ mod service;
 mod sink;
 pub mod vocabulary;
 
+#[cfg(all(feature = "audit-file", unix))]
+pub use crate::file::{FileKey, FileKeyRing, InvalidFileKey};
 pub(crate) use actor::Note;
 pub use event::{AuditEvent, Detail, Outcome, Party};
+#[cfg(all(feature = "audit-file", unix))]
+pub use file::{
+    FileSink, FileSinkBuilder, FileSinkError, FileSinkErrorKind, FileSinkStats, Finding,
+    FindingKind, InvalidLine, Report, Verifier, WhenFull, clear,
+};
 pub use future::ResponseFuture;
 pub use layer::AuditLayer;
 pub use observe::tokens;

@@ -1,4 +1,4 @@
-//! Engine: the names of events: those of the [OWASP Logging Vocabulary], and three it has no word for.
+//! Engine: the names of events: those of the [OWASP Logging Vocabulary], and a few it has no word for.
 //!
 //! [OWASP Logging Vocabulary]: https://cheatsheetseries.owasp.org/cheatsheets/Logging_Vocabulary_Cheat_Sheet.html
 
@@ -27,6 +27,8 @@ pub const INPUT_VALIDATION_FAIL: &str = "input_validation_fail";
 
 /// Ours: events were lost because they came faster than they could be written.
 pub const AUDIT_DROPPED: &str = "audit_dropped";
+/// Ours: a log was continued after its writer had been killed in the middle of a line.
+pub const AUDIT_RECOVERED: &str = "audit_recovered";
 /// Ours: a request was let through that nobody authenticated.
 pub const REQUEST_ADMITTED: &str = "request_admitted";
 /// Ours: a request was refused for a reason that none of the others covers.
