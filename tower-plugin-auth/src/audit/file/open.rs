@@ -112,6 +112,8 @@ fn resume(
         opened_at: now,
         file,
         len,
+        // Half a line, which is nobody's.
+        good: (found > len).then_some(len),
         _lock: lock,
         settings,
     };

@@ -48,8 +48,9 @@ pub(super) struct Writer {
     pub(super) segment: u64,
     pub(super) opened_at: SystemTime,
     pub(super) file: File,
-    /// As much of the file as is good. After a failure there may be more.
     pub(super) len: u64,
+    /// How long the file was before an attempt to write failed, and so what to cut it back to.
+    pub(super) good: Option<u64>,
     /// Released when it is closed, whatever ends the process.
     pub(super) _lock: File,
 }
@@ -126,11 +127,12 @@ impl Writer {
     }
 
     fn append(&mut self, lines: &[u8], link: Link) -> Result<(), FileSinkError> {
-        let path = || place::segment(&self.settings.path, self.segment);
+        let path = place::segment(&self.settings.path, self.segment);
         let written = (|| {
-            // What an attempt that failed has left.
-            if self.file.metadata()?.len() != self.len {
-                self.file.set_len(self.len)?;
+            match self.good {
+                Some(good) => self.file.set_len(good)?,
+                // Asked, not remembered: what others have written to it stays, for all to see.
+                None => self.good = Some(self.file.metadata()?.len()),
             }
             self.file.write_all(lines)?;
             match self.settings.sync {
@@ -138,10 +140,11 @@ impl Writer {
                 false => Ok(()),
             }
         })();
-        written.map_err(|error| FileSinkError::io(error, &path()))?;
+        written.map_err(|error| FileSinkError::io(error, &path))?;
         self.write_head(self.segment, link)?;
         self.len += lines.len() as u64;
         self.link = link;
+        self.good = None;
         Ok(())
     }
 
@@ -184,6 +187,7 @@ impl Writer {
         self.opened_at = now;
         self.file = file;
         self.len = len;
+        self.good = None;
         self.link = link;
         Ok(())
     }
@@ -204,6 +208,7 @@ impl Writer {
             opened_at: now,
             file,
             len,
+            good: None,
             _lock: lock,
         };
         writer.write_head(1, link)?;

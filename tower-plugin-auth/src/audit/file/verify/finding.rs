@@ -105,7 +105,6 @@ impl fmt::Display for Finding {
 
 /// What a [`Verifier`](super::Verifier) has seen.
 #[derive(Clone, Debug, Default)]
-#[must_use]
 pub struct Report {
     pub(in crate::audit::file) files: u64,
     pub(in crate::audit::file) lines: u64,
