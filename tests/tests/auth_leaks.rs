@@ -17,13 +17,14 @@ use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_plugin_auth::{
     AuthError, AuthLayer, AuthorizeLayer, BearerAuthenticator, MemoryStore, NewToken, Principal,
     RequireLayer, RequireSecureTransportLayer, StoreError, SystemRng, Tokens,
+    audit::{self, AuditLayer, FileSink, TracingSink},
     authenticate::{
         ApiKeyAuthenticator, ApiKeys, Authenticator, CredentialHeader, Deadline, FirstOf,
         from_async_fn, from_fn,
     },
     authorize::{AllowAll, Permissions},
     client::{BearerLayer, BearerToken, Origin},
-    token::{KeyRing, PresentedToken, Rng, TokenKind, mint},
+    token::{KeyRing, Pepper, PresentedToken, Rng, TokenKind, mint},
     transport::SecureTransport,
 };
 
@@ -34,11 +35,23 @@ type Body = Full<Bytes>;
 async fn f09_no_secret_is_seen_again() {
     let log = Log::install();
     let mut seen = Seen::default();
-    servers(&mut seen).await;
+    let directory = tempfile::TempDir::new().unwrap();
+    servers(&mut seen, &audit_log(&directory)).await;
     clients(&mut seen).await;
     seen.text.push_str(&log.take());
+    let records = std::fs::read_to_string(directory.path().join("audit.00000001.jsonl")).unwrap();
+    for name in [
+        "authn_login_fail",
+        "authn_token_created",
+        "\"MALFORMED\"",
+        "authz_fail",
+    ] {
+        assert!(records.contains(name), "{name:?} was not recorded");
+    }
+    seen.text.push_str(&records);
     for line in [
         "request not authenticated",
+        "tower_plugin::audit",
         "handler saw",
         "no token to be had",
     ] {
@@ -98,8 +111,16 @@ impl Seen {
     }
 }
 
-async fn servers(seen: &mut Seen) {
-    let tokens = tokens();
+fn audit_log(directory: &tempfile::TempDir) -> FileSink {
+    let keys = KeyRing::new(Pepper::new(1, &[1; 32]).unwrap(), []).unwrap();
+    let when_full = audit::WhenFull::Wait(Duration::from_secs(10));
+    let builder = FileSink::builder(directory.path().join("audit"), keys).when_full(when_full);
+    builder.with_sync(false).open().unwrap()
+}
+
+async fn servers(seen: &mut Seen, log: &FileSink) {
+    let tokens = tokens(log.clone());
+    seen.show(log);
     let issued = tokens.issue(NewToken::runtime(&"cache".parse().unwrap()));
     let issued = issued.await.unwrap();
     let revoked = tokens.issue(NewToken::runtime(&"cache".parse().unwrap()));
@@ -174,18 +195,26 @@ async fn servers(seen: &mut Seen) {
     let down = from_fn(|_| Err(AuthError::Unavailable(StoreError::unavailable("refused"))));
     let hangs = Deadline::new(hangs, Duration::from_secs(1)).unwrap();
     let by_custom = bearer().with_header(custom.clone());
-    serve(seen, &requests, bearer(), &[]).await;
-    serve(seen, &requests, by_custom, &["x-custom-auth"]).await;
-    serve(seen, &requests, by_key(), &["x-api-key"]).await;
-    serve(seen, &requests, several(), &["x-api-key", "x-custom-auth"]).await;
-    serve(seen, &requests[..3], hangs, &[]).await;
-    serve(seen, &requests[..3], down, &[]).await;
+    serve(seen, log, &requests, bearer(), &[]).await;
+    serve(seen, log, &requests, by_custom, &["x-custom-auth"]).await;
+    serve(seen, log, &requests, by_key(), &["x-api-key"]).await;
+    serve(
+        seen,
+        log,
+        &requests,
+        several(),
+        &["x-api-key", "x-custom-auth"],
+    )
+    .await;
+    serve(seen, log, &requests[..3], hangs, &[]).await;
+    serve(seen, log, &requests[..3], down, &[]).await;
 }
 
 /// Sends the requests through every layer around this authenticator, in three protocols. It reads
 /// `Authorization` and these headers.
 async fn serve<A>(
     seen: &mut Seen,
+    log: &FileSink,
     requests: &[Vec<(&str, String)>],
     authenticator: A,
     headers: &'static [&'static str],
@@ -193,11 +222,17 @@ async fn serve<A>(
     A: Authenticator + Clone + Debug,
 {
     let warn = RequireSecureTransportLayer::new(SecureTransport::Warn);
+    // Everything, and twice: to the file and to the log.
+    let audit = AuditLayer::new(log.clone()).with_admitted(|_| true);
     let open = ServiceBuilder::new()
+        .layer(audit.clone())
+        .layer(AuditLayer::new(TracingSink))
         .layer(warn.clone())
         .layer(AuthLayer::optional(authenticator.clone()))
         .layer(AuthorizeLayer::new(AllowAll));
     let closed = ServiceBuilder::new()
+        .layer(audit)
+        .layer(AuditLayer::new(TracingSink))
         .layer(warn)
         .layer(AuthLayer::new(authenticator.clone()))
         .layer(AuthorizeLayer::new(Permissions::new()))
@@ -275,10 +310,13 @@ fn handler(
     })
 }
 
-fn tokens() -> Tokens<MemoryStore> {
+fn tokens(log: FileSink) -> Tokens<MemoryStore> {
     let keys = KeyRing::random(&SystemRng).unwrap();
     let store = MemoryStore::new(100).unwrap();
-    Tokens::builder(store, keys).build().unwrap()
+    Tokens::builder(store, keys)
+        .with_observer(audit::tokens(log))
+        .build()
+        .unwrap()
 }
 
 /// Every line of every crate, at every level.

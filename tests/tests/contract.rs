@@ -23,6 +23,7 @@ use tower_plugin_auth::{
     Answer, AuthError, AuthLayer, AuthorizeLayer, BearerAuthenticator, InsertError, ManualClock,
     MemoryStore, NewToken, Principal, RequireLayer, RequireSecureTransportLayer, StoreError,
     SystemRng, TlsInfo, TokenStore, Tokens,
+    audit::{AuditEvent, AuditLayer},
     authenticate::{Deadline, FirstOf, from_async_fn},
     authorize::{AllowAll, Callers, Permissions},
     client::{BearerLayer, BearerToken, Origin},
@@ -105,6 +106,23 @@ async fn sanitize_errors_keeps_the_contract() {
         request.extensions_mut().insert(Principal::new("test", "a"));
     };
     contract(layer, admitted, without_credential).await;
+}
+
+/// It refuses nothing itself; what a layer inside it refuses, it lets pass.
+#[tokio::test]
+async fn audit_keeps_the_contract() {
+    let (tokens, header) = issued(MemoryStore::new(10).unwrap()).await;
+    let audit = AuditLayer::new(|_: &AuditEvent<'_>| ()).with_admitted(|_| true);
+    let auth = AuthLayer::new(BearerAuthenticator::new(tokens));
+    contract(Stack::new(auth, audit), bearer(header), without_credential).await;
+}
+
+#[tokio::test]
+async fn audit_around_auth_that_has_to_ask_keeps_the_contract() {
+    let (tokens, header) = issued(Slow(MemoryStore::new(10).unwrap())).await;
+    let audit = AuditLayer::new(|_: &AuditEvent<'_>| ());
+    let auth = AuthLayer::new(BearerAuthenticator::new(tokens));
+    contract(Stack::new(auth, audit), bearer(header), without_credential).await;
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@
 //!
 //! # Where it goes in a stack
 //!
-//! Outside of it: [`RequireSecureTransportLayer`], request ids, limits and a rate limit by client
+//! Outside of it: an [`AuditLayer`](audit::AuditLayer), [`RequireSecureTransportLayer`], request ids, limits and a rate limit by client
 //! address, so that guessing is bounded before a store is asked. Inside of it: a rate limit by
 //! principal, [`AuthorizeLayer`], validation of payloads, the handler. Put [`AuthLayer`] in front of
 //! *every* route: a route added outside of it is open, unless an [`AuthorizeLayer`] or a [`RequireLayer`]
@@ -93,6 +93,12 @@
 //! the successor of a token, and a revocation leaves no successor behind. [`store::SharedStore`] is a
 //! store chosen at run time; implement [`TokenStore`] for one of your own.
 //!
+//! # Audit
+//!
+//! An [`AuditLayer`](audit::AuditLayer), outermost, writes down every refusal of every tower-plugin layer, and
+//! [`audit::tokens`] what happens to tokens: to `tracing`, or with the feature `audit-file` to a file in which every
+//! change is found. Names of events are those of the OWASP [vocabulary](audit::vocabulary).
+//!
 //! # Deployment caveats
 //!
 //! * A bearer token is as good as the channel it travels on: use TLS.
@@ -112,13 +118,15 @@
 //! Everything fails closed. No randomness, a full store or one that is down: no token is issued and
 //! nothing is kept. A store that cannot look up a token: 503. One that never answers: the request waits, unless
 //! a `Deadline` (feature `deadline`) is around the authenticator. A key that was dropped from the ring: its
-//! tokens are invalid. Nothing a caller sends can panic a layer, and no secret is stored, logged or
+//! tokens are invalid. An audit log that cannot be written is the exception: requests go on, and events are
+//! counted as dropped. Nothing a caller sends can panic a layer, and no secret is stored, logged or
 //! echoed: stores keep HMAC-SHA256 digests, `Debug` redacts, secrets are wiped when dropped.
 //!
 //! # Features
 //!
 //! Name | Description | Default?
 //! ---|---|---
+//! `audit-file` | `audit::FileSink` keeps an audit log that tells when somebody has changed it (Unix) |
 //! `axum` | find [`TlsInfo`] in axum's connect info |
 //! `cache` | `store::CachedStore` remembers what another store has said (moka) |
 //! `client` | `client::BearerLayer`: attach a token to requests, and keep it fresh |
@@ -155,6 +163,7 @@
     )
 )]
 
+pub mod audit;
 pub mod authenticate;
 pub mod authorize;
 #[cfg(feature = "client")]
@@ -165,6 +174,8 @@ pub mod token;
 pub mod transport;
 
 mod config;
+#[cfg(all(any(feature = "audit-file", feature = "encrypted-file"), unix))]
+mod file;
 mod header;
 mod random;
 mod refusal;

@@ -109,7 +109,7 @@ impl Refusals {
             AuthError::InvalidRequest => self.challenged(
                 Rejection::new(
                     Code::InvalidArgument,
-                    "INVALID_REQUEST",
+                    INVALID_REQUEST,
                     "exactly one credential must be sent",
                 ),
                 |challenge| &challenge.invalid_request,
@@ -232,7 +232,7 @@ impl Challenge {
 fn unavailable() -> Rejection {
     Rejection::new(
         Code::Unavailable,
-        "AUTHENTICATION_UNAVAILABLE",
+        AUTHENTICATION_UNAVAILABLE,
         "authentication is temporarily unavailable",
     )
 }
@@ -241,6 +241,9 @@ fn unavailable() -> Rejection {
 pub(crate) fn is_tchar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
+
+pub(crate) const AUTHENTICATION_UNAVAILABLE: &str = "AUTHENTICATION_UNAVAILABLE";
+pub(crate) const INVALID_REQUEST: &str = "INVALID_REQUEST";
 
 pub(crate) const BEARER: Cow<'static, str> = Cow::Borrowed("Bearer");
 

@@ -2,6 +2,7 @@
 
 use crate::runner::Case;
 
+mod audit;
 mod layer;
 mod memory;
 mod redis;
@@ -14,6 +15,7 @@ pub fn all() -> Vec<Case> {
         layer::cases(),
         redis::cases(),
         validate::cases(),
+        audit::cases(),
     ]
     .into_iter()
     .flatten()
@@ -36,7 +38,7 @@ mod tests {
         assert_eq!(ids.len(), count);
     }
 
-    const PROMISED: [&str; 26] = [
+    const PROMISED: [&str; 28] = [
         "mem-uniform-1m-1t",
         "mem-uniform-1m-2t",
         "mem-zipf-1m-1t",
@@ -63,5 +65,7 @@ mod tests {
         "validate-path",
         "validate-100h-worst",
         "validate-fail",
+        "audit-10k",
+        "audit-10k-unsynced",
     ];
 }

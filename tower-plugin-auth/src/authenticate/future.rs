@@ -11,6 +11,7 @@ use tower_plugin_core::{Principal, ResponseBody};
 use tower_service::Service;
 
 use super::{AuthError, gate::Gate};
+use crate::audit::Note;
 
 pin_project! {
     /// The response of [`Auth`](super::Auth): a refusal, or what the inner service answers.
@@ -36,9 +37,9 @@ where
         }
     }
 
-    pub(super) fn calling(future: S::Future) -> Self {
+    pub(super) fn calling(future: S::Future, note: Option<Note>) -> Self {
         Self {
-            state: State::Calling { future },
+            state: State::Calling { future, note },
         }
     }
 
@@ -68,16 +69,20 @@ where
                         return Poll::Pending;
                     };
                     match held.admit(decision) {
-                        None => State::Calling {
-                            future: held.call(),
-                        },
+                        None => {
+                            let note = Note::of(&held.parts.extensions);
+                            let future = held.call();
+                            State::Calling { future, note }
+                        }
                         refusal => State::Rejected { response: refusal },
                     }
                 }
-                StateProj::Calling { future } => {
-                    return future
-                        .poll(cx)
-                        .map_ok(|response| response.map(ResponseBody::inner));
+                StateProj::Calling { future, note } => {
+                    let mut response = ready!(future.poll(cx))?;
+                    if let Some(note) = note.take() {
+                        note.leave(&mut response);
+                    }
+                    return Poll::Ready(Ok(response.map(ResponseBody::inner)));
                 }
                 StateProj::Rejected { response } => {
                     return match response.take() {
@@ -105,7 +110,7 @@ pin_project! {
     #[project = StateProj]
     enum State<F, D, H, B> {
         Authenticating { #[pin] decision: D, held: Option<H> },
-        Calling { #[pin] future: F },
+        Calling { #[pin] future: F, note: Option<Note> },
         Rejected { response: Option<Response<ResponseBody<B>>> },
     }
 }

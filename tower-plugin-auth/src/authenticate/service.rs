@@ -8,7 +8,7 @@ use tower_plugin_core::ResponseBody;
 use tower_service::Service;
 
 use super::{Authenticator, ResponseFuture, future::Held, gate::Gate};
-use crate::Answer;
+use crate::{Answer, audit::Note};
 
 /// The service made by [`AuthLayer`](super::AuthLayer).
 #[derive(Clone, Debug)]
@@ -64,7 +64,11 @@ where
         self.authenticator.mark_sensitive(&mut parts.headers);
         match answer {
             Answer::Ready(decision) => match self.gate.admit(decision, &mut parts) {
-                None => ResponseFuture::calling(self.inner.call(Request::from_parts(parts, body))),
+                None => {
+                    let note = Note::of(&parts.extensions);
+                    let request = Request::from_parts(parts, body);
+                    ResponseFuture::calling(self.inner.call(request), note)
+                }
                 Some(refusal) => ResponseFuture::rejected(refusal),
             },
             Answer::Pending(decision) => {

@@ -8,7 +8,7 @@ use tower_plugin_core::{Principal, ResponseBody};
 use tower_service::Service;
 
 use super::{Authorizer, ResponseFuture};
-use crate::{authenticate::AuthError, refusal::Refusals};
+use crate::{audit::Note, authenticate::AuthError, refusal::Refusals};
 
 /// The service made by [`AuthorizeLayer`](super::AuthorizeLayer) and
 /// [`RequireLayer`](super::RequireLayer).
@@ -73,7 +73,12 @@ where
             }
             Some(principal) if !self.authorizer.permits(principal, &parts) => {
                 tracing::debug!(subject = principal.subject(), "request not permitted");
-                ResponseFuture::rejected(self.refusals.forbidden(&parts.headers))
+                let mut response = self.refusals.forbidden(&parts.headers);
+                // Also whom somebody else than our layer has authenticated.
+                if let Some(note) = Note::of(&parts.extensions) {
+                    note.leave(&mut response);
+                }
+                ResponseFuture::rejected(response)
             }
             Some(_) => ResponseFuture::calling(self.inner.call(Request::from_parts(parts, body))),
         }

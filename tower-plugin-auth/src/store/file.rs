@@ -6,6 +6,7 @@ use tokio::runtime::Handle;
 use super::{Found, InsertError, List, MemoryStore, Revocation, StoreError, TokenStore};
 use crate::{
     Answer,
+    file::FileKeyRing,
     token::{Record, TokenId},
 };
 
@@ -13,12 +14,10 @@ mod builder;
 mod disk;
 mod error;
 mod json;
-mod keys;
 pub mod sealed;
 
 pub use builder::EncryptedFileStoreBuilder;
 pub use error::{FileError, FileErrorKind};
-pub use keys::{FileKey, FileKeyRing, InvalidFileKey};
 
 use disk::Disk;
 

@@ -18,14 +18,13 @@ mod query;
 mod redis;
 mod shared;
 
+#[cfg(all(feature = "encrypted-file", unix))]
+pub use crate::file::{FileKey, FileKeyRing, InvalidFileKey};
 #[cfg(feature = "cache")]
 pub use cached::{CachedLookup, CachedStore, CachedStoreBuilder, Invalidator};
 pub use error::{InsertError, StoreError};
 #[cfg(all(feature = "encrypted-file", unix))]
-pub use file::{
-    EncryptedFileStore, EncryptedFileStoreBuilder, FileError, FileErrorKind, FileKey, FileKeyRing,
-    InvalidFileKey, sealed,
-};
+pub use file::{EncryptedFileStore, EncryptedFileStoreBuilder, FileError, FileErrorKind, sealed};
 pub use memory::MemoryStore;
 pub use query::{Cursor, Filter, List, Revocation};
 #[cfg(feature = "redis")]

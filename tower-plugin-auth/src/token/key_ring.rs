@@ -55,6 +55,12 @@ impl Pepper {
         self.version
     }
 
+    /// Keyed and empty, for whoever authenticates something else than tokens.
+    #[cfg(all(feature = "audit-file", unix))]
+    pub(crate) fn mac(&self) -> Hmac<Sha256> {
+        self.mac.clone()
+    }
+
     fn digest(&self, kind: TokenKind, id: &TokenId, secret: &[u8; SECRET_LEN]) -> Verifier {
         let mut mac = self.mac.clone();
         mac.update(kind.domain());
@@ -168,7 +174,12 @@ impl KeyRing {
         (digest.0.ct_eq(&verifier.0) & known).into()
     }
 
-    fn find(&self, version: u32) -> Option<&Pepper> {
+    #[cfg(all(feature = "audit-file", unix))]
+    pub(crate) fn active_key(&self) -> &Pepper {
+        &self.active
+    }
+
+    pub(crate) fn find(&self, version: u32) -> Option<&Pepper> {
         std::iter::once(&self.active)
             .chain(&self.verify_only)
             .find(|pepper| pepper.version == version)

@@ -7,13 +7,13 @@ use std::{
 
 use super::{
     EncryptedFileStore,
-    disk::{Disk, Place, beside},
+    disk::{Disk, Place},
     error::FileError,
     json,
-    keys::FileKeyRing,
 };
 use crate::{
     config::InvalidConfig,
+    file::{FileKeyRing, beside},
     random::SystemRng,
     store::MemoryStore,
     token::{Record, Rng},

@@ -1,22 +1,20 @@
 //! The files on disk: the records, the anchor, and a lock that keeps others out.
 
 use std::{
-    ffi::OsString,
-    fs::{self, File, OpenOptions},
-    io::{Read, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    fs::{File, OpenOptions},
+    io::Read,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use rustix::fs::{FlockOperation, OFlags, flock};
-
 use super::{
     error::{FileError, FileErrorKind},
-    keys::FileKeyRing,
     sealed::{self, FileKind, Head},
 };
-use crate::token::{Record, Rng};
+use crate::{
+    file::{self, FileKeyRing},
+    token::{Record, Rng},
+};
 
 /// Where everything is, and what it is written with.
 pub(super) struct Place {
@@ -40,7 +38,7 @@ pub(super) struct Disk {
 impl Disk {
     /// A store that does not exist yet.
     pub(super) fn create(place: Place, records: &[Arc<Record>]) -> Result<Self, FileError> {
-        let lock = place.lock()?;
+        let lock = file::lock(&place.path)?;
         // An anchor without its store: the store is gone, and that is not to be papered over.
         if place.path.try_exists()? || place.anchor.try_exists()? {
             return Err(FileError::new(FileErrorKind::AlreadyExists));
@@ -60,7 +58,7 @@ impl Disk {
 
     /// A store that exists, and its records.
     pub(super) fn open(place: Place) -> Result<(Self, Vec<Record>), FileError> {
-        let lock = place.lock()?;
+        let lock = file::lock(&place.path)?;
         let (head, records) = place.read(FileKind::Records)?;
         let (anchor, _) = place.read(FileKind::Anchor)?;
         // A crash after a write leaves an anchor that is behind, never one that is ahead.
@@ -92,7 +90,7 @@ impl Disk {
         records: impl IntoIterator<Item = Arc<Record>>,
     ) -> Result<(), FileError> {
         let mut head = Vec::with_capacity(64);
-        let kept = self.place.open_file(&self.place.path)?;
+        let kept = open(&self.place.path)?;
         kept.take(64).read_to_end(&mut head)?;
         let is_ours = Head::peek(&head).is_some_and(|head| {
             head.store_id() == self.store_id
@@ -121,9 +119,9 @@ impl Disk {
         let head = |kind| Head::new(kind, self.store_id, self.tried);
         let records = sealed::seal(keys, label, head(FileKind::Records), records, rng)?;
         let mark = sealed::seal(keys, label, head(FileKind::Anchor), [], rng)?;
-        replace_file(path, &records)?;
+        file::replace(path, &records, true)?;
         // Afterwards: ahead of its store it would call a crash a crime.
-        replace_file(anchor, &mark)?;
+        file::replace(anchor, &mark, true)?;
         self.sequence = self.tried;
         Ok(())
     }
@@ -136,79 +134,15 @@ impl Place {
             FileKind::Records => &self.path,
         };
         let mut bytes = Vec::new();
-        self.open_file(path)?.read_to_end(&mut bytes)?;
+        open(path)?.read_to_end(&mut bytes)?;
         let (head, records) = sealed::open(&self.keys, &self.label, &bytes)?;
         match head.kind() == kind {
             true => Ok((head, records)),
             false => Err(sealed::InvalidFile::Altered.into()),
         }
     }
-
-    /// Opens a file that only its owner can have touched.
-    fn open_file(&self, path: &Path) -> Result<File, FileError> {
-        let exposed = || FileError::new(FileErrorKind::Exposed);
-        let no_link = OFlags::NOFOLLOW.bits().cast_signed();
-        let opened = OpenOptions::new()
-            .read(true)
-            .custom_flags(no_link)
-            .open(path);
-        let file = match opened {
-            Err(error)
-                if rustix::io::Errno::from_io_error(&error) == Some(rustix::io::Errno::LOOP) =>
-            {
-                return Err(exposed());
-            }
-            opened => opened?,
-        };
-        let metadata = file.metadata()?;
-        if !metadata.is_file() || metadata.mode() & 0o077 != 0 {
-            return Err(exposed());
-        }
-        Ok(file)
-    }
-
-    fn lock(&self) -> Result<File, FileError> {
-        let lock = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(beside(&self.path, ".lock"))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(lock),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(FileError::new(FileErrorKind::InUse)),
-            Err(error) => Err(std::io::Error::from(error).into()),
-        }
-    }
 }
 
-/// Replaces a file as a whole: whoever reads it, and whenever the machine stops, sees the old one or
-/// the new one.
-fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    let new = beside(path, ".new");
-    // What a crash has left. Nobody else has the lock.
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-        _ => {}
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    // The name is the directory's, which has to reach the disk, too.
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
-    Ok(())
-}
-
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
+fn open(path: &Path) -> Result<File, FileError> {
+    Ok(file::open(path, OpenOptions::new().read(true))?)
 }

@@ -1,7 +1,7 @@
 use std::{error::Error, fmt, io};
 
 use super::sealed::InvalidFile;
-use crate::{config::InvalidConfig, store::StoreError, token::RngError};
+use crate::{config::InvalidConfig, file::Denied, store::StoreError, token::RngError};
 
 /// A store's file could not be opened, made or written.
 #[derive(Debug)]
@@ -66,6 +66,16 @@ impl From<io::Error> for FileError {
             _ => FileErrorKind::Io,
         };
         Self::with_source(kind, error)
+    }
+}
+
+impl From<Denied> for FileError {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Exposed => Self::new(FileErrorKind::Exposed),
+            Denied::InUse => Self::new(FileErrorKind::InUse),
+            Denied::Io(error) => error.into(),
+        }
     }
 }
 

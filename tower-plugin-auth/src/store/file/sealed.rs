@@ -12,8 +12,10 @@ use aes_gcm::{
 };
 use zeroize::Zeroizing;
 
-use super::keys::FileKeyRing;
-use crate::token::{Record, Rng, RngError};
+use crate::{
+    file::FileKeyRing,
+    token::{Record, Rng, RngError},
+};
 
 /// What a file says of itself, known to be true once it was opened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

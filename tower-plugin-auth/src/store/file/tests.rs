@@ -12,6 +12,7 @@ use tower_plugin_core::Principal;
 use super::{sealed::InvalidFile, *};
 use crate::{
     config::InvalidConfig,
+    file::{FileKey, FileKeyRing, beside},
     random::SystemRng,
     token::{KeyRing, Pepper, PresentedToken, Rng, RngError, TokenKind, check, mint},
 };
@@ -32,7 +33,7 @@ impl Rig {
     }
 
     fn file(&self, suffix: &str) -> PathBuf {
-        disk::beside(&self.path(), suffix)
+        beside(&self.path(), suffix)
     }
 
     fn builder(&self, active: u8, others: &[u8]) -> EncryptedFileStoreBuilder {

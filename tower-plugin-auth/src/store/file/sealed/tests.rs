@@ -3,8 +3,8 @@ use tower_plugin_core::Principal;
 
 use super::*;
 use crate::{
+    file::{FileKey, InvalidFileKey},
     random::SystemRng,
-    store::file::keys::FileKey,
     token::{KeyRing, TokenKind, mint},
 };
 
@@ -118,8 +118,6 @@ fn keys_are_of_one_length_and_different_versions() {
         "no key is shown"
     );
 }
-
-use crate::store::file::keys::InvalidFileKey;
 
 proptest! {
     #[test]

@@ -1,4 +1,4 @@
-//! Engine: the keys under which a file of records is encrypted.
+//! Engine: the keys under which files are encrypted.
 
 use std::fmt;
 
@@ -6,8 +6,9 @@ use aes_gcm::{Aes256Gcm, KeyInit};
 
 /// One key of a [`FileKeyRing`] and the number files name it by.
 ///
-/// It is wiped when dropped and never shown by `Debug`. Under one key at most 2^32 changes may be
-/// written, which at ten a second takes thirteen years: nonces are random.
+/// It is wiped when dropped and never shown by `Debug`. Under one key at most 2^32 messages may be
+/// encrypted, as nonces are random: changes of a store of tokens, which at ten a second takes thirteen years, or
+/// records of an audit log, which at a hundred a second takes sixteen months.
 pub struct FileKey {
     version: u32,
     cipher: Aes256Gcm,
@@ -41,16 +42,19 @@ impl fmt::Debug for FileKey {
 
 /// The keys in use: one encrypts, all of them decrypt.
 ///
-/// To rotate, make the new key active and keep the old one until the file has been opened once: that
-/// writes it anew.
+/// To rotate, make the new key active and keep the old one: for a store of tokens until its file has been
+/// opened once, which writes it anew; for an audit log for as long as it is to be read.
 ///
 /// ```
+/// # #[cfg(feature = "encrypted-file")]
 /// use tower_plugin_auth::store::{FileKey, FileKeyRing};
+/// # #[cfg(not(feature = "encrypted-file"))]
+/// # use tower_plugin_auth::audit::{FileKey, FileKeyRing};
 ///
 /// let old = FileKey::new(1, &[1; 32])?; // yours come from a secret store
 /// let keys = FileKeyRing::new(FileKey::new(2, &[2; 32])?, [old])?;
 /// assert_eq!(keys.active(), 2);
-/// # Ok::<_, tower_plugin_auth::store::InvalidFileKey>(())
+/// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct FileKeyRing {
@@ -87,11 +91,11 @@ impl FileKeyRing {
         self.active.version
     }
 
-    pub(super) fn cipher(&self) -> &Aes256Gcm {
+    pub(crate) fn cipher(&self) -> &Aes256Gcm {
         &self.active.cipher
     }
 
-    pub(super) fn find(&self, version: u32) -> Option<&Aes256Gcm> {
+    pub(crate) fn find(&self, version: u32) -> Option<&Aes256Gcm> {
         std::iter::once(&self.active)
             .chain(&self.decrypt_only)
             .find(|key| key.version == version)

@@ -1,0 +1,531 @@
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    sync::atomic::AtomicBool,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+use tower_plugin_core::ManualClock;
+
+use super::*;
+use crate::{
+    audit::{FileKey, FileKeyRing, Outcome, Party},
+    random::SystemRng,
+    token::{Pepper, Rng, RngError},
+};
+
+const LONG: Duration = Duration::from_secs(20);
+
+struct Rig {
+    directory: TempDir,
+}
+
+impl Rig {
+    fn new() -> Self {
+        Self {
+            directory: TempDir::new().unwrap(),
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("audit")
+    }
+
+    fn file(&self, suffix: &str) -> PathBuf {
+        self.directory.path().join(format!("audit.{suffix}"))
+    }
+
+    fn builder(&self) -> FileSinkBuilder {
+        FileSink::builder(self.path(), keys(1, &[])).with_sync(false)
+    }
+
+    fn refused(&self) -> FileSinkErrorKind {
+        self.builder().open().unwrap_err().kind().clone()
+    }
+
+    fn lines(&self) -> Vec<serde_lite::Line> {
+        let mut lines = Vec::new();
+        for (_, path) in place::segments(&self.path()).unwrap() {
+            let text = fs::read_to_string(path).unwrap();
+            lines.extend(text.lines().map(serde_lite::Line::new));
+        }
+        lines
+    }
+
+    fn resources(&self) -> Vec<String> {
+        self.lines()
+            .iter()
+            .filter_map(|line| line.text("resource"))
+            .collect()
+    }
+
+    fn assert_intact(&self) -> Report {
+        let keys = keys(1, &[2]);
+        let report = Verifier::new(&keys).log(self.path()).unwrap();
+        assert!(report.is_intact(), "{:?}", report.findings());
+        report
+    }
+}
+
+/// As much of JSON as these tests ask for.
+mod serde_lite {
+    pub(super) struct Line(String);
+
+    impl Line {
+        pub(super) fn new(line: &str) -> Self {
+            Self(line.to_owned())
+        }
+
+        pub(super) fn text(&self, name: &str) -> Option<String> {
+            let (_, rest) = self.0.split_once(&format!("\"{name}\":\""))?;
+            Some(rest.split('"').next().unwrap().to_owned())
+        }
+    }
+}
+
+fn keys(active: u8, others: &[u8]) -> KeyRing {
+    let key = |version: u8| Pepper::new(version.into(), &[version; 32]).unwrap();
+    KeyRing::new(key(active), others.iter().copied().map(key)).unwrap()
+}
+
+fn record(sink: &FileSink, resource: &str) {
+    let event = AuditEvent::new("authz_fail", Outcome::Denied)
+        .with_actor(Party::new("runtime", "cache"))
+        .with_resource(resource);
+    sink.record(&event);
+}
+
+#[test]
+fn what_was_recorded_is_there_after_a_restart_and_goes_on() {
+    let rig = Rig::new();
+    for round in 0..3 {
+        let sink = rig.builder().open().unwrap();
+        for index in 0..250 {
+            record(&sink, &format!("/{round}/{index}"));
+        }
+        drop(sink);
+        let report = rig.assert_intact();
+        assert_eq!(report.last(), Some(250 * (round + 1)));
+    }
+    let resources = rig.resources();
+    assert_eq!(
+        (resources[0].as_str(), resources[749].as_str()),
+        ("/0/0", "/2/249")
+    );
+    let times = rig
+        .lines()
+        .iter()
+        .filter_map(|line| line.text("time"))
+        .count();
+    assert_eq!(times, 751);
+}
+
+#[test]
+fn flushed_is_on_disk_while_the_log_is_open() {
+    let rig = Rig::new();
+    let sink = rig.builder().with_sync(true).open().unwrap();
+    record(&sink, "/a");
+    assert!(sink.flush(LONG));
+    assert_eq!(rig.resources(), ["/a"]);
+    rig.assert_intact();
+    assert_eq!(sink.stats().dropped, 0);
+}
+
+#[test]
+fn a_full_file_is_followed_by_another() {
+    let rig = Rig::new();
+    let clock = ManualClock::new();
+    let builder = || {
+        rig.builder()
+            .with_clock(clock.clone())
+            .with_max_file_len(4096)
+            .with_batch(1)
+            .with_max_file_age(Duration::from_secs(3600))
+    };
+    let sink = builder().open().unwrap();
+    for index in 0..100 {
+        record(&sink, &format!("/{index}"));
+    }
+    assert!(sink.flush(LONG));
+    drop(sink);
+    let segments = place::segments(&rig.path()).unwrap();
+    assert!(segments.len() > 4, "{segments:?}");
+    for (_, path) in &segments {
+        assert!(fs::metadata(path).unwrap().len() < 4096 + 512);
+    }
+    assert_eq!(rig.resources().len(), 100);
+    rig.assert_intact();
+
+    // And so is an old one.
+    let sink = builder().open().unwrap();
+    clock.advance(Duration::from_secs(3600));
+    record(&sink, "/later");
+    assert!(sink.flush(LONG));
+    assert_eq!(
+        place::segments(&rig.path()).unwrap().len(),
+        segments.len() + 1
+    );
+    rig.assert_intact();
+}
+
+#[test]
+fn another_key_is_taken_up_and_the_old_one_verifies() {
+    let rig = Rig::new();
+    record(&rig.builder().open().unwrap(), "/a");
+    let sink = FileSink::builder(rig.path(), keys(2, &[1])).open().unwrap();
+    record(&sink, "/b");
+    drop(sink);
+    rig.assert_intact();
+    let finding = Verifier::new(&keys(2, &[])).log(rig.path()).unwrap();
+    assert_eq!(finding.findings()[0].kind(), FindingKind::UnknownKey(1));
+}
+
+#[test]
+fn nothing_of_an_encrypted_line_is_read_without_the_key() {
+    let rig = Rig::new();
+    let cipher = |version: u8| {
+        let key = FileKey::new(version.into(), &[version; 32]).unwrap();
+        FileKeyRing::new(key, []).unwrap()
+    };
+    let sink = rig.builder().with_cipher(cipher(9)).open().unwrap();
+    record(&sink, "/secret/plans");
+    record(&sink, "/secret/plans");
+    drop(sink);
+    rig.assert_intact();
+    let text = fs::read_to_string(rig.file("00000001.jsonl")).unwrap();
+    for shown in ["/secret/plans", "authz_fail", "cache"] {
+        assert!(!text.contains(shown), "{shown}");
+    }
+    let lines: Vec<_> = text.lines().collect();
+    assert_ne!(lines[1].get(20..200), lines[2].get(20..200));
+
+    let opened = clear(lines[1].as_bytes(), &cipher(9)).unwrap();
+    let opened = String::from_utf8(opened.into_owned()).unwrap();
+    assert!(
+        opened.starts_with("{\"seq\":1,\"key\":1,\"time\":\""),
+        "{opened}"
+    );
+    assert!(opened.contains("\"resource\":\"/secret/plans\""));
+    assert!(
+        opened.ends_with(&lines[1][lines[1].len() - 74..]),
+        "{opened}"
+    );
+    assert_eq!(
+        clear(lines[0].as_bytes(), &cipher(9)).unwrap(),
+        lines[0].as_bytes()
+    );
+
+    assert_eq!(
+        clear(lines[1].as_bytes(), &cipher(8)),
+        Err(InvalidLine::UnknownKey(9))
+    );
+    let moved = lines[1].replace("{\"seq\":1", "{\"seq\":2");
+    assert_eq!(
+        clear(moved.as_bytes(), &cipher(9)),
+        Err(InvalidLine::Altered)
+    );
+    assert_eq!(clear(b"{}", &cipher(9)), Err(InvalidLine::Malformed));
+}
+
+/// Lets the writer get no further than a nonce, for as long as it is told to.
+#[derive(Clone, Default)]
+struct Gate(Arc<(Mutex<bool>, parking_lot::Condvar)>, Arc<AtomicBool>);
+
+impl Gate {
+    fn shut(&self, shut: bool) {
+        *self.0.0.lock() = shut;
+        self.0.1.notify_all();
+    }
+}
+
+impl Rng for Gate {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), RngError> {
+        let mut shut = self.0.0.lock();
+        self.0.1.wait_while(&mut shut, |shut| *shut);
+        match self.1.load(Relaxed) {
+            true => Err(RngError::new("out of entropy")),
+            false => SystemRng.fill(buffer),
+        }
+    }
+}
+
+fn gated(rig: &Rig, gate: &Gate) -> FileSinkBuilder {
+    let key = FileKey::new(9, &[9; 32]).unwrap();
+    rig.builder()
+        .with_cipher(FileKeyRing::new(key, []).unwrap())
+        .with_rng(gate.clone())
+        .with_capacity(5)
+        .with_batch(2)
+}
+
+fn until(what: impl Fn() -> bool) {
+    #[expect(clippy::disallowed_methods, reason = "another thread is waited for")]
+    let end = Instant::now() + LONG;
+    while !what() {
+        #[expect(clippy::disallowed_methods, reason = "another thread is waited for")]
+        let now = Instant::now();
+        assert!(now < end, "waited for too long");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn what_finds_no_room_is_dropped_counted_and_told() {
+    let rig = Rig::new();
+    let gate = Gate::default();
+    let sink = gated(&rig, &gate).open().unwrap();
+    gate.shut(true);
+    record(&sink, "/taken");
+    until(|| sink.stats().waiting == 0);
+    for index in 0..12 {
+        record(&sink, &format!("/{index}"));
+    }
+    assert_eq!((sink.stats().waiting, sink.stats().dropped), (5, 7));
+    gate.shut(false);
+    assert!(sink.flush(LONG));
+    drop(sink);
+
+    let key = FileKey::new(9, &[9; 32]).unwrap();
+    let cipher = FileKeyRing::new(key, []).unwrap();
+    let text = fs::read_to_string(rig.file("00000001.jsonl")).unwrap();
+    let lines: Vec<_> = text
+        .lines()
+        .map(|line| clear(line.as_bytes(), &cipher).unwrap().into_owned())
+        .map(|line| String::from_utf8(line).unwrap())
+        .collect();
+    let kept: Vec<_> = lines
+        .iter()
+        .filter(|line| line.contains("\"authz_fail\""))
+        .collect();
+    assert_eq!(kept.len(), 6);
+    let told: Vec<_> = lines
+        .iter()
+        .filter(|line| line.contains("\"audit_dropped\""))
+        .collect();
+    assert_eq!(told.len(), 1);
+    assert!(
+        told[0].contains("\"details\":{\"count\":\"7\"}"),
+        "{}",
+        told[0]
+    );
+    rig.assert_intact();
+}
+
+#[test]
+fn who_waits_for_room_gets_it_or_gives_up() {
+    let rig = Rig::new();
+    let gate = Gate::default();
+    let sink = gated(&rig, &gate)
+        .when_full(WhenFull::Wait(Duration::from_millis(20)))
+        .open()
+        .unwrap();
+    gate.shut(true);
+    record(&sink, "/taken");
+    until(|| sink.stats().waiting == 0);
+    for _ in 0..6 {
+        record(&sink, "/a");
+    }
+    assert_eq!(sink.stats().dropped, 1, "after a while");
+    gate.shut(false);
+    assert!(sink.flush(LONG));
+    drop(sink);
+
+    let gate = Gate::default();
+    let sink = gated(&rig, &gate)
+        .when_full(WhenFull::Wait(Duration::from_secs(10)))
+        .open()
+        .unwrap();
+    gate.shut(true);
+    thread::scope(|scope| {
+        for _ in 0..20 {
+            scope.spawn(|| record(&sink, "/b"));
+        }
+        gate.shut(false);
+    });
+    assert_eq!(sink.stats().dropped, 0);
+}
+
+#[test]
+fn what_cannot_be_written_waits_and_is_not_written_twice() {
+    let rig = Rig::new();
+    let gate = Gate::default();
+    let sink = gated(&rig, &gate).open().unwrap();
+    gate.1.store(true, Relaxed);
+    record(&sink, "/a");
+    until(|| sink.stats().failures > 0);
+    assert!(!sink.flush(Duration::from_millis(1)));
+    gate.1.store(false, Relaxed);
+    assert!(sink.flush(LONG));
+    assert_eq!(sink.stats().dropped, 0);
+    drop(sink);
+    assert_eq!(rig.assert_intact().last(), Some(1));
+}
+
+#[test]
+fn what_cannot_be_written_to_the_end_is_lost_and_counted() {
+    let rig = Rig::new();
+    let gate = Gate::default();
+    let sink = gated(&rig, &gate).open().unwrap();
+    gate.1.store(true, Relaxed);
+    record(&sink, "/a");
+    let queue = Arc::clone(&sink.0.queue);
+    drop(sink);
+    assert_eq!(queue.counts(), (0, 1));
+    assert_eq!(rig.assert_intact().last(), Some(0));
+}
+
+#[test]
+fn a_log_that_was_changed_is_not_continued() {
+    let rig = Rig::new();
+    record(&rig.builder().open().unwrap(), "/a");
+    let path = rig.file("00000001.jsonl");
+    let good = fs::read_to_string(&path).unwrap();
+    fs::write(&path, good.replace("\"/a\"", "\"/b\"")).unwrap();
+    let FileSinkErrorKind::Broken(finding) = rig.refused() else {
+        panic!("opened");
+    };
+    assert_eq!((finding.line(), finding.kind()), (2, FindingKind::Altered));
+    // Cut off, even at the end of a line:
+    let end = good.find('\n').unwrap() + 1;
+    fs::write(&path, &good[..end]).unwrap();
+    assert!(matches!(rig.refused(), FileSinkErrorKind::Broken(_)));
+    fs::remove_file(&path).unwrap();
+    assert_eq!(rig.refused(), FileSinkErrorKind::Missing);
+    fs::write(&path, &good).unwrap();
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+    let head = fs::read(rig.file("head")).unwrap();
+    fs::write(rig.file("head"), &head[1..]).unwrap();
+    assert!(matches!(rig.refused(), FileSinkErrorKind::Broken(_)));
+    fs::remove_file(rig.file("head")).unwrap();
+    assert_eq!(rig.refused(), FileSinkErrorKind::Missing);
+    fs::write(rig.file("head"), &head).unwrap();
+    fs::set_permissions(rig.file("head"), PermissionsExt::from_mode(0o600)).unwrap();
+    rig.builder().open().unwrap();
+}
+
+#[test]
+fn whatever_a_crash_has_left_the_log_goes_on() {
+    let rig = Rig::new();
+    let sink = rig.builder().open().unwrap();
+    record(&sink, "/a");
+    assert!(sink.flush(LONG));
+    let (path, head) = (rig.file("00000001.jsonl"), rig.file("head"));
+    let before = fs::read(&head).unwrap();
+    record(&sink, "/b");
+    drop(sink);
+    let (after, full) = (fs::read(&head).unwrap(), fs::read(&path).unwrap());
+
+    // Between the lines and the head, at any byte of the second line:
+    let second = full.len()
+        - full
+            .split_inclusive(|byte| *byte == b'\n')
+            .next_back()
+            .unwrap()
+            .len();
+    for len in second..=full.len() {
+        fs::write(&path, &full[..len]).unwrap();
+        fs::write(&head, &before).unwrap();
+        let sink = rig.builder().open().unwrap();
+        record(&sink, "/c");
+        drop(sink);
+        rig.assert_intact();
+        let recovered = rig
+            .lines()
+            .iter()
+            .filter(|line| line.text("event").as_deref() == Some("audit_recovered"))
+            .count();
+        assert_eq!(
+            recovered,
+            usize::from(len > second && len < full.len()),
+            "at {len}"
+        );
+        let survived = len == full.len();
+        assert_eq!(rig.resources().contains(&"/b".to_owned()), survived);
+    }
+
+    // While the next file was begun:
+    let next = rig.file("00000002.jsonl");
+    for begun in [&b""[..], b"{\"seq\":3,"] {
+        fs::write(&path, &full).unwrap();
+        fs::write(&head, &after).unwrap();
+        fs::write(&next, begun).unwrap();
+        fs::set_permissions(&next, PermissionsExt::from_mode(0o600)).unwrap();
+        drop(rig.builder().open().unwrap());
+        assert!(!next.exists());
+        rig.assert_intact();
+    }
+
+    // While the log was begun:
+    for begun in [
+        0,
+        10,
+        full.iter().position(|byte| *byte == b'\n').unwrap() + 1,
+    ] {
+        fs::write(&path, &full[..begun]).unwrap();
+        fs::remove_file(&head).unwrap();
+        drop(rig.builder().open().unwrap());
+        rig.assert_intact();
+    }
+}
+
+#[test]
+fn only_the_owner_may_have_access() {
+    let rig = Rig::new();
+    drop(rig.builder().open().unwrap());
+    for suffix in ["00000001.jsonl", "head", "lock"] {
+        let mode = fs::metadata(rig.file(suffix)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{suffix}");
+    }
+    for suffix in ["00000001.jsonl", "head"] {
+        for exposed in [0o640, 0o620, 0o604, 0o602, 0o644, 0o666] {
+            fs::set_permissions(rig.file(suffix), PermissionsExt::from_mode(exposed)).unwrap();
+            assert_eq!(rig.refused(), FileSinkErrorKind::Exposed, "{exposed:o}");
+            let keys = keys(1, &[]);
+            let error = Verifier::new(&keys).log(rig.path()).unwrap_err();
+            assert_eq!(error.kind(), &FileSinkErrorKind::Exposed);
+        }
+        fs::set_permissions(rig.file(suffix), PermissionsExt::from_mode(0o600)).unwrap();
+    }
+    let elsewhere = rig.file("elsewhere");
+    fs::rename(rig.file("00000001.jsonl"), &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, rig.file("00000001.jsonl")).unwrap();
+    assert_eq!(rig.refused(), FileSinkErrorKind::Exposed);
+}
+
+#[test]
+fn a_log_is_written_by_one() {
+    let rig = Rig::new();
+    let sink = rig.builder().open().unwrap();
+    assert_eq!(rig.refused(), FileSinkErrorKind::InUse);
+    let clone = sink.clone();
+    drop(sink);
+    assert_eq!(rig.refused(), FileSinkErrorKind::InUse);
+    drop(clone);
+    rig.builder().open().unwrap();
+}
+
+#[test]
+fn unreasonable_settings_are_refused() {
+    let rig = Rig::new();
+    let field = |builder: FileSinkBuilder| match builder.open().unwrap_err().kind() {
+        FileSinkErrorKind::Config(invalid) => invalid.field(),
+        other => panic!("{other:?}"),
+    };
+    let minute = Duration::from_secs(60);
+    assert_eq!(field(rig.builder().with_capacity(0)), "capacity");
+    assert_eq!(field(rig.builder().with_capacity(100_001)), "capacity");
+    assert_eq!(field(rig.builder().with_batch(0)), "batch");
+    assert_eq!(field(rig.builder().with_batch(10_001)), "batch");
+    assert_eq!(
+        field(rig.builder().when_full(WhenFull::Wait(minute))),
+        "when_full"
+    );
+    assert_eq!(field(rig.builder().with_max_file_len(4095)), "max_file_len");
+    assert_eq!(
+        field(rig.builder().with_max_file_age(Duration::ZERO)),
+        "max_file_age"
+    );
+    assert_eq!(field(FileSink::builder("/", keys(1, &[]))), "path");
+}

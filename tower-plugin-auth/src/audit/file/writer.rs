@@ -1,0 +1,266 @@
+//! The thread that writes, and what it writes to.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime},
+};
+
+use tower_plugin_core::Clock;
+
+use super::{
+    chain::{Head, Link, Segment},
+    error::FileSinkError,
+    json, place,
+    queue::{Batch, Queue},
+    sealed,
+};
+use crate::{
+    audit::{AuditEvent, Outcome, vocabulary::AUDIT_DROPPED},
+    file::{self, FileKeyRing},
+    token::{KeyRing, Rng},
+};
+
+/// What a log is written with.
+pub(super) struct Settings {
+    pub(super) path: PathBuf,
+    pub(super) head: PathBuf,
+    pub(super) keys: KeyRing,
+    pub(super) cipher: Option<FileKeyRing>,
+    pub(super) rng: Arc<dyn Rng>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) batch: usize,
+    pub(super) sync: bool,
+    pub(super) max_len: u64,
+    pub(super) max_age: Option<Duration>,
+}
+
+/// The end of a log.
+pub(super) struct Writer {
+    pub(super) settings: Settings,
+    pub(super) log: [u8; 16],
+    pub(super) link: Link,
+    pub(super) segment: u64,
+    pub(super) opened_at: SystemTime,
+    pub(super) file: File,
+    pub(super) len: u64,
+    /// How long the file was before an attempt to write failed, and so what to cut it back to.
+    pub(super) good: Option<u64>,
+    /// Released when it is closed, whatever ends the process.
+    pub(super) _lock: File,
+}
+
+/// What others may know of the writer.
+#[derive(Default)]
+pub(super) struct Progress {
+    /// The number of the next line.
+    pub(super) next: AtomicU64,
+    pub(super) failures: AtomicU64,
+}
+
+/// Writes until the queue is closed and empty.
+pub(super) fn run(mut writer: Writer, queue: &Queue, progress: &Progress) {
+    while let Some(mut batch) = queue.take(writer.settings.batch) {
+        let mut is_last_attempt = false;
+        loop {
+            match writer.write(&batch) {
+                Ok(()) => {
+                    queue.written(batch.events.len());
+                    break;
+                }
+                Err(error) => {
+                    progress.failures.fetch_add(1, Relaxed);
+                    tracing::error!(%error, "audit log could not be written; events wait");
+                    if is_last_attempt {
+                        queue.lost(&batch);
+                        break;
+                    }
+                    is_last_attempt = queue.pause(RETRY_AFTER);
+                }
+            }
+        }
+        batch.events.clear();
+        progress.next.store(writer.link.next, Relaxed);
+    }
+}
+
+impl Writer {
+    /// All of it, or nothing that counts: it may be tried again.
+    pub(super) fn write(&mut self, batch: &Batch) -> Result<(), FileSinkError> {
+        let now = self.settings.clock.wall();
+        if self.is_full(now) {
+            self.rotate(now)?;
+        }
+        let mut payloads: Vec<&[u8]> = batch.events.iter().map(String::as_bytes).collect();
+        let dropped = (batch.dropped > 0).then(|| dropped(batch.dropped, now));
+        payloads.extend(dropped.as_ref().map(String::as_bytes));
+        let (link, lines) = self.lines(&payloads)?;
+        self.append(&lines, link)
+    }
+
+    fn lines(&self, payloads: &[&[u8]]) -> Result<(Link, Vec<u8>), FileSinkError> {
+        let mut link = self.link;
+        let len: usize = payloads
+            .iter()
+            .map(|payload| payload.len() + ENVELOPE)
+            .sum();
+        let key = self.settings.keys.active_key();
+        let Some(cipher) = &self.settings.cipher else {
+            let mut lines = Vec::with_capacity(len);
+            for payload in payloads {
+                link.append(&mut lines, key, payload);
+            }
+            return Ok((link, lines));
+        };
+        let mut lines = Vec::with_capacity(len / 3 * 4);
+        let nonces = sealed::nonces(&*self.settings.rng, payloads.len())?;
+        for (payload, nonce) in payloads.iter().zip(nonces) {
+            let payload = sealed::seal(cipher, nonce, link.next, payload)?;
+            link.append(&mut lines, key, &payload);
+        }
+        Ok((link, lines))
+    }
+
+    fn append(&mut self, lines: &[u8], link: Link) -> Result<(), FileSinkError> {
+        let path = place::segment(&self.settings.path, self.segment);
+        let written = (|| {
+            match self.good {
+                Some(good) => self.file.set_len(good)?,
+                // Asked, not remembered: what others have written to it stays, for all to see.
+                None => self.good = Some(self.file.metadata()?.len()),
+            }
+            self.file.write_all(lines)?;
+            match self.settings.sync {
+                true => self.file.sync_data(),
+                false => Ok(()),
+            }
+        })();
+        written.map_err(|error| FileSinkError::io(error, &path))?;
+        self.write_head(self.segment, link)?;
+        self.len += lines.len() as u64;
+        self.link = link;
+        self.good = None;
+        Ok(())
+    }
+
+    /// Afterwards: ahead of its log it would call a crash a crime.
+    fn write_head(&self, segment: u64, link: Link) -> Result<(), FileSinkError> {
+        let Settings {
+            head, keys, sync, ..
+        } = &self.settings;
+        let text = Head {
+            log: self.log,
+            segment,
+            sequence: link.next.wrapping_sub(1),
+            tag: link.tag,
+        };
+        file::replace(head, &text.write(keys.active_key()), *sync)
+            .map_err(|error| FileSinkError::io(error, head))
+    }
+
+    /// The head names the last line, which a writer that was killed has written and not named.
+    pub(super) fn catch_up(&self) -> Result<(), FileSinkError> {
+        self.write_head(self.segment, self.link)
+    }
+
+    /// The number of the next line.
+    pub(super) fn next(&self) -> u64 {
+        self.link.next
+    }
+
+    fn is_full(&self, now: SystemTime) -> bool {
+        let age = now.duration_since(self.opened_at).unwrap_or_default();
+        let is_old = self.settings.max_age.is_some_and(|max| age >= max);
+        self.len >= self.settings.max_len || is_old
+    }
+
+    fn rotate(&mut self, now: SystemTime) -> Result<(), FileSinkError> {
+        let number = self.segment.saturating_add(1);
+        let (file, len, link) = begin(&self.settings, self.log, number, self.link, now)?;
+        self.write_head(number, link)?;
+        self.segment = number;
+        self.opened_at = now;
+        self.file = file;
+        self.len = len;
+        self.good = None;
+        self.link = link;
+        Ok(())
+    }
+
+    pub(super) fn create(
+        settings: Settings,
+        lock: File,
+        now: SystemTime,
+    ) -> Result<Self, FileSinkError> {
+        let mut log = [0; 16];
+        settings.rng.fill(&mut log)?;
+        let (file, len, link) = begin(&settings, log, 1, Link::START, now)?;
+        let writer = Self {
+            settings,
+            log,
+            link,
+            segment: 1,
+            opened_at: now,
+            file,
+            len,
+            good: None,
+            _lock: lock,
+        };
+        writer.write_head(1, link)?;
+        Ok(writer)
+    }
+}
+
+/// Makes a file whose first line names the last one of the file before.
+fn begin(
+    settings: &Settings,
+    log: [u8; 16],
+    number: u64,
+    mut link: Link,
+    now: SystemTime,
+) -> Result<(File, u64, Link), FileSinkError> {
+    let path = place::segment(&settings.path, number);
+    let segment = Segment {
+        number,
+        log,
+        previous: link.tag,
+    };
+    let mut time = String::new();
+    json::timestamp(&mut time, now);
+    let mut line = Vec::new();
+    let payload = segment.payload(&time);
+    link.append(&mut line, settings.keys.active_key(), &payload);
+
+    // What an attempt that failed has left: no head has ever named it.
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(FileSinkError::io(error, &path));
+        }
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    let opened = file::open(&path, options.append(true).create_new(true));
+    let mut file = opened.map_err(|denied| FileSinkError::denied(denied, &path))?;
+    let written = file.write_all(&line).and_then(|()| match settings.sync {
+        true => file.sync_all().and_then(|()| file::sync_parent(&path)),
+        false => Ok(()),
+    });
+    written.map_err(|error| FileSinkError::io(error, &path))?;
+    Ok((file, line.len() as u64, link))
+}
+
+fn dropped(count: u64, now: SystemTime) -> String {
+    let count = count.to_string();
+    let details = [("count", count.as_str())];
+    let event = AuditEvent::new(AUDIT_DROPPED, Outcome::Error).with_details(&details);
+    json::members(&event, now)
+}
+
+/// What a line has beside its payload, at most.
+const ENVELOPE: usize = 128;
+const RETRY_AFTER: Duration = Duration::from_secs(1);

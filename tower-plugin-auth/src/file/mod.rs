@@ -1,0 +1,7 @@
+//! Files that are their owner's alone, and the keys that encrypt them.
+
+mod keys;
+mod owned;
+
+pub use keys::{FileKey, FileKeyRing, InvalidFileKey};
+pub(crate) use owned::{Denied, beside, lock, open, replace, sync_parent};
