@@ -19,7 +19,7 @@ mod redis;
 mod shared;
 
 #[cfg(feature = "cache")]
-pub use cached::{CachedLookup, CachedStore, CachedStoreBuilder, Invalidator};
+pub use cached::{CacheStats, CachedLookup, CachedStore, CachedStoreBuilder, Invalidator};
 pub use error::{InsertError, StoreError};
 #[cfg(all(feature = "encrypted-file", unix))]
 pub use file::{
