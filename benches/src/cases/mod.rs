@@ -5,6 +5,8 @@ use crate::runner::Case;
 mod layer;
 mod memory;
 mod redis;
+mod server;
+mod token;
 mod validate;
 
 /// Every case.
@@ -13,6 +15,7 @@ pub fn all() -> Vec<Case> {
         memory::cases(),
         layer::cases(),
         redis::cases(),
+        token::cases(),
         validate::cases(),
     ]
     .into_iter()
@@ -36,7 +39,7 @@ mod tests {
         assert_eq!(ids.len(), count);
     }
 
-    const PROMISED: [&str; 26] = [
+    const PROMISED: [&str; 37] = [
         "mem-uniform-1m-1t",
         "mem-uniform-1m-2t",
         "mem-zipf-1m-1t",
@@ -56,6 +59,17 @@ mod tests {
         "redis-leased-c32",
         "redis-leased-local-ns",
         "redis-denied-flood",
+        "token-check-vs-hs256",
+        "token-check-vs-eddsa",
+        "token-check-layer",
+        "token-check-layer-allocs",
+        "token-check-contention-2t",
+        "token-issue",
+        "token-lookup-contention-2t",
+        "token-check-cached-redis",
+        "token-reject-garbage",
+        "token-reject-garbage-length",
+        "token-reject-garbage-prefix",
         "validate-20h",
         "validate-20h-ns",
         "validate-20h-validator",
