@@ -33,6 +33,10 @@ fuzz target:
 compare *args:
     cargo run --release --package tower-plugin-benches --bin compare -- {{args}}
 
+# Whether secrets can be told from how long checks of them take; a minute, on a machine with little else to do.
+dudect *args:
+    cargo run --release --package tower-plugin-benches --bin dudect -- {{args}}
+
 # The documentation as docs.rs builds it.
 docs:
     RUSTDOCFLAGS="--cfg docsrs -D warnings" cargo +nightly doc --no-deps --all-features --package tower-plugin-core --package tower-plugin-auth --package tower-plugin-ratelimit --package tower-plugin-validate

@@ -5,6 +5,7 @@
 //! both.
 
 pub mod cases;
+pub mod dudect;
 pub mod plot;
 pub mod report;
 pub mod runner;

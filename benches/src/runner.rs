@@ -5,7 +5,11 @@
     reason = "a contender is a closure: there is nothing to print"
 )]
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Barrier,
+    thread,
+    time::{Duration, Instant},
+};
 
 use crate::report::Row;
 
@@ -203,6 +207,29 @@ pub fn uncounted<T>(work: impl FnOnce() -> T) -> T {
     let mut result = None;
     allocation_counter::opt_out(|| result = Some(work()));
     result.expect("the closure was run")
+}
+
+/// Does the same on several threads at once, each on a processor of its own; the mean of what they took.
+pub fn on_each_thread(threads: usize, work: impl Fn(usize) -> Duration + Sync) -> Duration {
+    // Where the system does not say, its scheduler decides.
+    let mut processors = core_affinity::get_core_ids()
+        .unwrap_or_default()
+        .into_iter();
+    let (start, work) = (&Barrier::new(threads), &work);
+    let took: Duration = thread::scope(|scope| {
+        let mut running = Vec::new();
+        for thread in 0..threads {
+            let processor = processors.next();
+            running.push(scope.spawn(move || {
+                processor.map(core_affinity::set_for_current);
+                start.wait();
+                work(thread)
+            }));
+        }
+        let took = running.into_iter().map(|thread| thread.join());
+        took.map(|took| took.expect("no thread panics")).sum()
+    });
+    took / threads as u32
 }
 
 /// Starts a stopwatch.

@@ -206,6 +206,11 @@ impl Service<Request<Chunks>> for Probe {
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+/// The threats and what is done about them, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/security.md")]
+struct Security;
+
 /// The guide to limits that replicas share, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/distributed.md")]

@@ -132,6 +132,7 @@
 //! `client` | `client::BearerLayer`: attach a token to requests, and keep it fresh |
 //! `deadline` | `authenticate::Deadline`: 503 when an authenticator takes too long |
 //! `encrypted-file` | `store::EncryptedFileStore` keeps records in one encrypted file (Unix; AES-256-GCM, Tokio) |
+//! `metrics` | Counts for the `metrics` facade; install its recorder before the first check |
 //! `mtls` | `authenticate::MtlsAuthenticator`: who is calling, by client certificate |
 //! `redis` | `store::RedisStore` keeps records in Redis or Valkey (Tokio); with `cache` |
 //! `redis-tls` | `rediss://` addresses, with rustls and the crypto provider of your choice |

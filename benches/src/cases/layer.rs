@@ -128,11 +128,11 @@ where
     })
 }
 
-fn hello() -> Hello {
+pub(super) fn hello() -> Hello {
     service_fn(|_| ready(Ok(Response::new(Body::empty()))))
 }
 
-type Hello = ServiceFn<fn(Request<Body>) -> Ready<Result<Response<Body>, Infallible>>>;
+pub(super) type Hello = ServiceFn<fn(Request<Body>) -> Ready<Result<Response<Body>, Infallible>>>;
 
 /// In an axum router, every client's quota spent.
 fn refusing<L, S>(layer: L) -> Contender
@@ -157,8 +157,19 @@ where
     Router::new().route("/", get(async || ())).layer(layer)
 }
 
+fn calls<S, B>(service: S, expected: StatusCode) -> impl FnMut(u64) -> Duration
+where
+    S: Service<Request<Body>, Response = Response<B>, Error: Debug>,
+{
+    calls_of(request, service, expected)
+}
+
 /// Calls in batches; requests are built while the clock stands still.
-fn calls<S, B>(mut service: S, expected: StatusCode) -> impl FnMut(u64) -> Duration
+pub(super) fn calls_of<S, B>(
+    request: impl Fn(u64) -> Request<Body>,
+    mut service: S,
+    expected: StatusCode,
+) -> impl FnMut(u64) -> Duration
 where
     S: Service<Request<Body>, Response = Response<B>, Error: Debug>,
 {
@@ -191,7 +202,7 @@ where
     }
 }
 
-fn request(client: u64) -> Request<Body> {
+pub(super) fn request(client: u64) -> Request<Body> {
     let mut request = Request::new(Body::empty());
     for (name, value) in HEADERS {
         let name = HeaderName::from_static(name);
@@ -206,7 +217,7 @@ fn request(client: u64) -> Request<Body> {
     request
 }
 
-const CLIENTS: u64 = 1000;
+pub(super) const CLIENTS: u64 = 1000;
 const ONE_AN_HOUR: &str = "1/h";
 const PLENTY: &str = "1000000000/s";
 const HEADERS: [(&str, &str); 13] = [

@@ -1,11 +1,6 @@
 //! A decision in memory, clock included.
 
-use std::{
-    hint::black_box,
-    sync::{Arc, Barrier},
-    thread,
-    time::Duration,
-};
+use std::{hint::black_box, sync::Arc, time::Duration};
 
 mod bytes;
 mod flood;
@@ -17,7 +12,7 @@ use self::{
     keys::{MILLION, hot, spread, uniform, zipf},
     limiters::{Governor, Limiter, Naive, Ours},
 };
-use crate::runner::{Against, Case, Contender, Contest, now};
+use crate::runner::{Against, Case, Contender, Contest, now, on_each_thread};
 
 pub(super) fn cases() -> Vec<Case> {
     let case = |id, name, times, contest| Case {
@@ -76,31 +71,10 @@ fn contender<L: Limiter<u128>>(sequences: Arc<[Vec<u128>]>) -> Contender {
     }
     Contender::paced(move |iterations| match &*sequences {
         [sequence] => decide(&limiter, sequence, iterations),
-        sequences => together(&limiter, sequences, iterations),
+        sequences => on_each_thread(sequences.len(), |thread| {
+            decide(&limiter, &sequences[thread], iterations)
+        }),
     })
-}
-
-/// Each thread does all the iterations, on a processor of its own; the mean of what they took.
-fn together<L: Limiter<u128>>(limiter: &L, sequences: &[Vec<u128>], iterations: u64) -> Duration {
-    // Where the system does not say, its scheduler decides.
-    let mut processors = core_affinity::get_core_ids()
-        .unwrap_or_default()
-        .into_iter();
-    let start = &Barrier::new(sequences.len());
-    let took: Duration = thread::scope(|scope| {
-        let mut threads = Vec::new();
-        for sequence in sequences {
-            let processor = processors.next();
-            threads.push(scope.spawn(move || {
-                processor.map(core_affinity::set_for_current);
-                start.wait();
-                decide(limiter, sequence, iterations)
-            }));
-        }
-        let took = threads.into_iter().map(|thread| thread.join());
-        took.map(|took| took.expect("no thread panics")).sum()
-    });
-    took / sequences.len() as u32
 }
 
 fn decide<L: Limiter<u128>>(limiter: &L, sequence: &[u128], iterations: u64) -> Duration {

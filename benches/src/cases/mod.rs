@@ -6,6 +6,8 @@ mod audit;
 mod layer;
 mod memory;
 mod redis;
+mod server;
+mod token;
 mod validate;
 
 /// Every case.
@@ -14,6 +16,7 @@ pub fn all() -> Vec<Case> {
         memory::cases(),
         layer::cases(),
         redis::cases(),
+        token::cases(),
         validate::cases(),
         audit::cases(),
     ]
@@ -30,7 +33,7 @@ mod tests {
     fn every_promised_case_is_there_and_none_twice() {
         let mut ids: Vec<_> = all().iter().map(|case| case.id).collect();
         for promised in PROMISED {
-            assert!(ids.contains(&promised), "{promised}");
+            assert!(ids.contains(promised), "{promised}");
         }
         let count = ids.len();
         ids.sort_unstable();
@@ -38,7 +41,7 @@ mod tests {
         assert_eq!(ids.len(), count);
     }
 
-    const PROMISED: [&str; 28] = [
+    const PROMISED: &[&str] = &[
         "mem-uniform-1m-1t",
         "mem-uniform-1m-2t",
         "mem-zipf-1m-1t",
@@ -58,6 +61,17 @@ mod tests {
         "redis-leased-c32",
         "redis-leased-local-ns",
         "redis-denied-flood",
+        "token-check-vs-hs256",
+        "token-check-vs-eddsa",
+        "token-check-layer",
+        "token-check-layer-allocs",
+        "token-check-contention-2t",
+        "token-issue",
+        "token-lookup-contention-2t",
+        "token-check-cached-redis",
+        "token-reject-garbage",
+        "token-reject-garbage-length",
+        "token-reject-garbage-prefix",
         "validate-20h",
         "validate-20h-ns",
         "validate-20h-validator",

@@ -4,7 +4,6 @@
 //! other processor.
 
 mod peers;
-mod server;
 
 use std::{
     sync::{
@@ -20,10 +19,8 @@ use tower_plugin_ratelimit::{
     redis::{OnUnavailable, RedisLimiter, RedisLimiterBuilder},
 };
 
-use self::{
-    peers::{Batches, OneByOne},
-    server::Server,
-};
+use self::peers::{Batches, OneByOne};
+use super::server::Server;
 use crate::runner::{Against, Case, Contender, Contest, now};
 
 pub(super) fn cases() -> Vec<Case> {

@@ -1,4 +1,5 @@
-//! Tokens over HTTP: an administrator issues and revokes them, their owners call with them.
+//! Tokens over HTTP: an administrator issues and revokes them, their owners call with them and replace them
+//! in time.
 //!
 //! `cargo run --bin axum-tokens`, then paste what it prints.
 
@@ -15,9 +16,10 @@ use tokio::net::TcpListener;
 use tower::ServiceBuilder;
 use tower_plugin_auth::{
     AuthLayer, AuthorizeLayer, BearerAuthenticator, MemoryStore, NewToken, Principal,
-    RequireSecureTransportLayer, SystemRng, Tokens,
+    RequireSecureTransportLayer, RotateError, SystemRng, TokenStore, Tokens,
     authenticate::{ApiKeyAuthenticator, ApiKeys, FirstOf},
     authorize::{Callers, Permissions},
+    store::Found,
     token::{KeyRing, Rng, SelfId, TokenId},
     transport::SecureTransport,
 };
@@ -48,9 +50,22 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!(
         "curl -so /dev/null -w '%{{http_code}}\\n' -H \"Authorization: Bearer $TOKEN\" -X DELETE {url}/tokens/$ID"
     );
-    println!("# Revoked, it is nobody's.");
+    println!("# He replaces it, once. For 30 seconds both are good, and he is still the same.");
+    println!("OLD=$TOKEN");
+    println!(
+        "set -- $(curl -s -H \"Authorization: Bearer $OLD\" -X POST {url}/token/rotate); TOKEN=$1 ID=$2"
+    );
+    println!("curl -s -H \"Authorization: Bearer $OLD\" {url}/whoami");
+    println!("curl -s -H \"Authorization: Bearer $TOKEN\" {url}/whoami");
+    println!(
+        "curl -so /dev/null -w '%{{http_code}}\\n' -H \"Authorization: Bearer $OLD\" -X POST {url}/token/rotate"
+    );
+    println!("# Revoked, it is nobody's; and no other of its family is anybody's either.");
     println!(
         "curl -so /dev/null -w '%{{http_code}}\\n' -H \"X-API-Key: $ADMIN\" -X DELETE {url}/tokens/$ID"
+    );
+    println!(
+        "curl -so /dev/null -w '%{{http_code}}\\n' -H \"Authorization: Bearer $OLD\" {url}/whoami"
     );
     println!("curl -s -H \"Authorization: Bearer $TOKEN\" {url}/whoami; echo");
 
@@ -69,6 +84,7 @@ fn app(tokens: Tokens<MemoryStore>, admin: &str) -> Result<Router, Box<dyn Error
     // What is not written here, nobody may do.
     let permissions = Permissions::new()
         .permit(Callers::any(), "GET /whoami".parse()?)
+        .permit(Callers::kind("runtime"), "POST /token/rotate".parse()?)
         .permit(Callers::kind("admin"), "POST|DELETE /tokens/*".parse()?);
     let guard = ServiceBuilder::new()
         // On a network this says `Enforce`, and nothing of loopback.
@@ -78,6 +94,7 @@ fn app(tokens: Tokens<MemoryStore>, admin: &str) -> Result<Router, Box<dyn Error
 
     Ok(Router::new()
         .route("/whoami", get(whoami))
+        .route("/token/rotate", post(rotate))
         .route("/tokens/{name_or_id}", post(issue).delete(revoke))
         .with_state(tokens)
         .layer(guard))
@@ -99,14 +116,32 @@ async fn issue(
     Ok(format!("{} {}\n", token.expose(), token.id()))
 }
 
+/// The caller's own token, and no other: its id is in what the layer has found out.
+async fn rotate(
+    State(tokens): State<Tokens<MemoryStore>>,
+    caller: Extension<Principal>,
+) -> Result<String, StatusCode> {
+    let id = caller.token_id().and_then(|id| id.parse::<TokenId>().ok());
+    match tokens.rotate(&id.ok_or(StatusCode::FORBIDDEN)?).await {
+        Ok(next) => Ok(format!("{} {}\n", next.token().expose(), next.token().id())),
+        Err(RotateError::AlreadyRotated) => Err(StatusCode::CONFLICT),
+        Err(RotateError::NotLive | RotateError::OneTime) => Err(StatusCode::FORBIDDEN),
+        Err(_) => Err(StatusCode::SERVICE_UNAVAILABLE),
+    }
+}
+
+/// Ends a token, the one it has replaced and the one that has replaced it.
 async fn revoke(
     State(tokens): State<Tokens<MemoryStore>>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, StatusCode> {
     let id: TokenId = id.parse().map_err(|_| StatusCode::NOT_FOUND)?;
-    match tokens.revoke(&id).await {
-        Ok(true) => Ok(StatusCode::NO_CONTENT),
-        Ok(false) => Err(StatusCode::NOT_FOUND),
+    let found: Found = tokens.store().get(&id).await;
+    let record = found.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    let family = record.ok_or(StatusCode::NOT_FOUND)?.family();
+    match tokens.revoke_family(&family).await {
+        Ok(0) => Err(StatusCode::NOT_FOUND),
+        Ok(_) => Ok(StatusCode::NO_CONTENT),
         Err(_) => Err(StatusCode::SERVICE_UNAVAILABLE),
     }
 }

@@ -13,10 +13,12 @@ use crate::{
 mod builder;
 mod cache;
 mod lookup;
+mod stats;
 
 pub use builder::CachedStoreBuilder;
 pub use cache::Invalidator;
 pub use lookup::CachedLookup;
+pub use stats::CacheStats;
 
 use cache::Cache;
 
@@ -98,6 +100,12 @@ impl<S: TokenStore> CachedStore<S> {
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.cache.is_live()
+    }
+
+    /// Figures for operators. Whether news arrive, and the lag in force, are what to raise an alarm by.
+    #[must_use]
+    pub fn stats(&self) -> CacheStats {
+        self.cache.stats()
     }
 
     /// The store underneath.

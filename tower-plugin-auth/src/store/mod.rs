@@ -21,7 +21,7 @@ mod shared;
 #[cfg(all(feature = "encrypted-file", unix))]
 pub use crate::file::{FileKey, FileKeyRing, InvalidFileKey};
 #[cfg(feature = "cache")]
-pub use cached::{CachedLookup, CachedStore, CachedStoreBuilder, Invalidator};
+pub use cached::{CacheStats, CachedLookup, CachedStore, CachedStoreBuilder, Invalidator};
 pub use error::{InsertError, StoreError};
 #[cfg(all(feature = "encrypted-file", unix))]
 pub use file::{EncryptedFileStore, EncryptedFileStoreBuilder, FileError, FileErrorKind, sealed};

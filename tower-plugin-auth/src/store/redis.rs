@@ -55,6 +55,9 @@ use script::{Call, Scripts};
 /// # }
 /// ```
 ///
+/// One address is asked: a server, or a name that leads to the primary. A server that is one no more is
+/// let go and the name asked anew. It speaks neither to a cluster nor to sentinels.
+///
 /// # What is where
 ///
 /// All keys begin with the [prefix](RedisStoreBuilder::with_prefix) in braces, `{tp}` by default: in a

@@ -1,13 +1,17 @@
 //! Engine: the keys under which secrets are digested.
 
-use std::fmt;
+use std::{fmt, time::UNIX_EPOCH};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
+use tower_plugin_core::Principal;
 use zeroize::Zeroizing;
 
-use super::{PresentedToken, Rng, RngError, TokenId, TokenKind, format::SECRET_LEN};
+use super::{
+    PresentedToken, Record, Rng, RngError, TokenId, TokenKind,
+    format::{ID_LEN, SECRET_LEN},
+};
 
 /// One key of a [`KeyRing`] and the number records name it by.
 ///
@@ -92,10 +96,10 @@ impl fmt::Debug for Pepper {
 /// assert_eq!(keys.active(), 2);
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct KeyRing {
     active: Pepper,
     verify_only: Vec<Pepper>,
+    stand_in: Record,
 }
 
 impl KeyRing {
@@ -112,10 +116,7 @@ impl KeyRing {
         active: Pepper,
         verify_only: impl IntoIterator<Item = Pepper>,
     ) -> Result<Self, InvalidKeyRing> {
-        let mut ring = Self {
-            active,
-            verify_only: Vec::new(),
-        };
+        let mut ring = Self::of_one(active);
         for pepper in verify_only {
             if ring.find(pepper.version).is_some() {
                 return Err(InvalidKeyRing::RepeatedVersion(pepper.version));
@@ -137,10 +138,23 @@ impl KeyRing {
         let mut key = Zeroizing::new([0; Pepper::MIN_LEN]);
         rng.fill(&mut *key)?;
         let active = Pepper::new(0, &*key).map_err(RngError::new)?;
-        Ok(Self {
+        Ok(Self::of_one(active))
+    }
+
+    fn of_one(active: Pepper) -> Self {
+        let digest = (active.version, Verifier([0; 32]));
+        let nobody = Principal::new("", "");
+        let (id, kind) = (TokenId::from_bytes([0; ID_LEN]), TokenKind::Runtime);
+        Self {
+            stand_in: Record::of_digest(id, kind, digest, nobody, UNIX_EPOCH, UNIX_EPOCH),
             active,
             verify_only: Vec::new(),
-        })
+        }
+    }
+
+    /// What is looked at in place of a record where there is none. It expired in 1970.
+    pub(super) const fn stand_in(&self) -> &Record {
+        &self.stand_in
     }
 
     /// The version of the key that makes new digests.
@@ -160,16 +174,16 @@ impl KeyRing {
 
     /// Whether the secret presented is the one `verifier` was made of, under key `version`.
     ///
-    /// Without a record, or with one of a forgotten key, the same work is done for nothing.
+    /// With a forgotten key the same work is done for nothing.
     pub(super) fn verify(
         &self,
         presented: &PresentedToken,
-        expected: Option<(u32, &Verifier)>,
+        version: u32,
+        verifier: &Verifier,
     ) -> bool {
-        let expected = expected
-            .and_then(|(version, verifier)| self.find(version).map(|pepper| (pepper, verifier)));
-        let known = Choice::from(u8::from(expected.is_some()));
-        let (pepper, verifier) = expected.unwrap_or((&self.active, &NO_VERIFIER));
+        let found = self.find(version);
+        let known = Choice::from(u8::from(found.is_some()));
+        let pepper = found.unwrap_or(&self.active);
         let digest = pepper.digest(presented.kind(), &presented.id(), presented.secret());
         (digest.0.ct_eq(&verifier.0) & known).into()
     }
@@ -183,6 +197,15 @@ impl KeyRing {
         std::iter::once(&self.active)
             .chain(&self.verify_only)
             .find(|pepper| pepper.version == version)
+    }
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyRing")
+            .field("active", &self.active)
+            .field("verify_only", &self.verify_only)
+            .finish()
     }
 }
 
@@ -267,9 +290,6 @@ impl fmt::Display for InvalidKeyRing {
 }
 
 impl std::error::Error for InvalidKeyRing {}
-
-/// What a presented secret is compared with when there is no record of it.
-const NO_VERIFIER: Verifier = Verifier([0; 32]);
 
 #[cfg(test)]
 mod tests;

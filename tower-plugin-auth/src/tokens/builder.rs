@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tower_plugin_core::{Clock, SystemClock};
 
-use super::{Inner, TokenEvent, Tokens, event::Observer, limits::Limits};
+use super::{Inner, TokenEvent, Tokens, event::Observer, limits::Limits, meter::Checks};
 use crate::{
     config::InvalidConfig,
     random::SystemRng,
@@ -149,6 +149,7 @@ impl<S: TokenStore> TokensBuilder<S> {
             rng,
             limits,
             observer,
+            checks: Checks::default(),
         })))
     }
 }

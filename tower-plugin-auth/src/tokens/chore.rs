@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use super::{Inner, TokenEvent, Tokens, Verified, VerifyError};
+use super::{Inner, Outcome, TokenEvent, Tokens, Verified, VerifyError, meter};
 use crate::{
     store::{Found, Revocation, TokenStore},
     token::{InvalidReason, PresentedToken, Record, check},
@@ -13,9 +13,18 @@ impl<S> Inner<S> {
         let now = self.clock.wall();
         let record = match found {
             Ok(record) => record,
-            Err(error) => return Decision::Made(Err(VerifyError::Unavailable(error))),
+            Err(error) => {
+                meter::store_failed("get");
+                self.checks.count(Outcome::Unavailable);
+                return Decision::Made(Err(VerifyError::Unavailable(error)));
+            }
         };
-        match (check(&self.keys, presented, record.as_deref(), now), record) {
+        let verdict = check(&self.keys, presented, record.as_deref(), now);
+        self.checks.count(match verdict {
+            Ok(()) => Outcome::Accepted,
+            Err(reason) => Outcome::Refused(reason),
+        });
+        match (verdict, record) {
             (Ok(()), Some(record)) if record.is_touch_due(now) => {
                 Decision::After(Chore::Touch(record, now))
             }
@@ -41,6 +50,7 @@ impl<S: TokenStore> Tokens<S> {
                 // It was valid when it was looked up. Somebody else may have written this down, and
                 // what cannot be written down lets the token die sooner.
                 if let Err(error) = store.update(record.touched(now), now).await {
+                    meter::store_failed("update");
                     tracing::debug!(%error, "use of a token not written down");
                 }
                 Ok(Verified { record })
@@ -51,6 +61,7 @@ impl<S: TokenStore> Tokens<S> {
                     false => Ok(0),
                 };
                 if let Err(error) = &revoked {
+                    meter::store_failed("revoke");
                     tracing::warn!(%error, family = %record.family(), "family of a reused token not revoked");
                 }
                 observer.tell(&TokenEvent::Reused {

@@ -1,5 +1,6 @@
 use std::{fmt, sync::Arc};
 
+use super::meter;
 use crate::{
     store::Revocation,
     token::{Record, TokenId},
@@ -52,6 +53,7 @@ type Observe = dyn Fn(&TokenEvent<'_>) + Send + Sync;
 
 impl Observer {
     pub(super) fn tell(&self, event: &TokenEvent<'_>) {
+        meter::happened(event);
         if let Some(observe) = &self.0 {
             observe(event);
         }

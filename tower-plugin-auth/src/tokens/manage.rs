@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::SystemTime};
 
-use super::{TokenEvent, Tokens, Verified, VerifyError};
+use super::{TokenEvent, Tokens, Verified, VerifyError, meter};
 use crate::{
     store::{List, Revocation, StoreError, TokenStore},
     token::{InvalidReason, Record, TokenId, TokenKind},
@@ -42,7 +42,7 @@ impl<S: TokenStore> Tokens<S> {
         let verified = self.verify(TokenKind::OneTime, text).await?;
         let taken = self.0.store.take(&verified.record().id()).await;
         let record = taken
-            .map_err(VerifyError::Unavailable)?
+            .map_err(|error| VerifyError::Unavailable(noted("take", error)))?
             .ok_or(InvalidReason::Unknown)?;
         if !record.is_live(self.0.clock.wall()) {
             return Err(InvalidReason::Expired.into());
@@ -96,7 +96,8 @@ impl<S: TokenStore> Tokens<S> {
     ///
     /// [`StoreError`] if the store could not be asked: some may still be valid.
     pub async fn revoke_all(&self, revocation: Revocation<'_>) -> Result<u64, StoreError> {
-        let count = self.0.store.revoke(revocation).await?;
+        let revoked = self.0.store.revoke(revocation).await;
+        let count = revoked.map_err(|error| noted("revoke", error))?;
         if count > 0 {
             let event = TokenEvent::Revoked { revocation, count };
             self.0.observer.tell(&event);
@@ -111,7 +112,8 @@ impl<S: TokenStore> Tokens<S> {
     ///
     /// [`StoreError`] if the store could not be asked.
     pub async fn list(&self, list: &List<'_>) -> Result<Vec<Arc<Record>>, StoreError> {
-        self.0.store.list(list).await
+        let page = self.0.store.list(list).await;
+        page.map_err(|error| noted("list", error))
     }
 
     /// Drops records that are not needed any more; how many. Stores also do so when they need room:
@@ -121,6 +123,12 @@ impl<S: TokenStore> Tokens<S> {
     ///
     /// [`StoreError`] if the store could not be asked.
     pub async fn sweep(&self) -> Result<u64, StoreError> {
-        self.0.store.sweep(self.0.clock.wall()).await
+        let dropped = self.0.store.sweep(self.0.clock.wall()).await;
+        dropped.map_err(|error| noted("sweep", error))
     }
+}
+
+fn noted(operation: &'static str, error: StoreError) -> StoreError {
+    meter::store_failed(operation);
+    error
 }

@@ -8,6 +8,7 @@ use self::{
     chore::{Chore, Decision},
     event::Observer,
     limits::Limits,
+    meter::{Checks, Outcome},
 };
 use crate::{
     Answer,
@@ -25,6 +26,7 @@ mod event;
 mod future;
 mod limits;
 mod manage;
+mod meter;
 mod new_token;
 mod rotate;
 
@@ -70,6 +72,7 @@ struct Inner<S> {
     rng: Arc<dyn Rng>,
     limits: Limits,
     observer: Observer,
+    checks: Checks,
 }
 
 impl<S: TokenStore> Tokens<S> {
@@ -85,6 +88,14 @@ impl<S: TokenStore> Tokens<S> {
     /// [`IssueError`] if the lifetime asked for is out of range, the principal is larger than 16 KiB or
     /// has more than 63 attributes, there is no randomness, or the store is full or unavailable. Nothing is kept then, and no token leaves.
     pub async fn issue(&self, new: NewToken) -> Result<Issued, IssueError> {
+        let issued = self.make(new).await;
+        if let Err(error) = &issued {
+            meter::not_issued(error);
+        }
+        issued
+    }
+
+    async fn make(&self, new: NewToken) -> Result<Issued, IssueError> {
         let inner = &*self.0;
         let (kind, limits) = (new.kind(), &inner.limits);
         let ttl = new.ttl().unwrap_or(limits.default_ttl(kind));
@@ -136,9 +147,13 @@ impl<S: TokenStore> Tokens<S> {
     ) -> Answer<Result<Verified, VerifyError>, Verifying<S>> {
         let presented = match PresentedToken::parse(text) {
             Ok(presented) if presented.kind() == expected => presented,
-            Ok(_) => return Answer::Ready(Err(InvalidReason::WrongKind.into())),
-            Err(malformed) => {
-                return Answer::Ready(Err(InvalidReason::Malformed(malformed).into()));
+            other => {
+                let reason = match other {
+                    Ok(_) => InvalidReason::WrongKind,
+                    Err(malformed) => InvalidReason::Malformed(malformed),
+                };
+                self.0.checks.count(Outcome::Refused(reason));
+                return Answer::Ready(Err(reason.into()));
             }
         };
         match self.0.store.get(&presented.id()) {

@@ -1,4 +1,4 @@
-use super::{Issued, RotateError, TokenEvent, Tokens};
+use super::{Issued, RotateError, TokenEvent, Tokens, meter};
 use crate::{
     store::{Found, Revocation, TokenStore},
     token::{Record, TokenId, TokenKind, mint},
@@ -45,6 +45,14 @@ impl<S: TokenStore> Tokens<S> {
     /// [`Unavailable`](RotateError::Unavailable) nobody knows whether the old token is to live on: it
     /// is good for the overlap at least.
     pub async fn rotate(&self, id: &TokenId) -> Result<Issued, RotateError> {
+        let rotated = self.replace(id).await;
+        if let Err(error) = &rotated {
+            meter::not_rotated(error);
+        }
+        rotated
+    }
+
+    async fn replace(&self, id: &TokenId) -> Result<Issued, RotateError> {
         let inner = &*self.0;
         let now = inner.clock.wall();
         let mut old = self.rotatable(id).await?;

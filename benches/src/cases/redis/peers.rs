@@ -83,7 +83,7 @@ impl Batches {
 }
 
 /// One connection, with as many calls under way as there are.
-pub(super) async fn connect(server: &super::server::Server) -> MultiplexedConnection {
+pub(super) async fn connect(server: &super::Server) -> MultiplexedConnection {
     let config =
         redis::AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(10)));
     let client = server.client();

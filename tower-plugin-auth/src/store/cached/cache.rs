@@ -3,7 +3,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -12,7 +12,7 @@ use moka::{policy::EvictionPolicy, sync};
 use parking_lot::Mutex;
 use tower_plugin_core::Clock;
 
-use super::{CachedStoreBuilder, lookup::Flight};
+use super::{CacheStats, CachedStoreBuilder, lookup::Flight};
 use crate::{
     store::Found,
     token::{Record, TokenId},
@@ -79,12 +79,21 @@ pub(super) struct Cache {
     generation: AtomicU64,
     /// Until then nothing can have been missed for longer than the bound.
     live_until: AtomicU64,
+    counts: Counts,
     clock: Arc<dyn Clock>,
     // In nanoseconds.
     bound: u64,
     degraded_age: u64,
     max_age: u64,
     negative_age: u64,
+}
+
+#[derive(Default)]
+struct Counts {
+    hits: AtomicU64,
+    misses: AtomicU64,
+    forgotten: AtomicU64,
+    flushes: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -132,6 +141,7 @@ impl Cache {
             shards: std::array::from_fn(|_| Mutex::default()),
             generation: AtomicU64::new(0),
             live_until: AtomicU64::new(0),
+            counts: Counts::default(),
             clock: settings.clock,
             bound: nanos(settings.revocation_bound),
             degraded_age: nanos(settings.degraded_age),
@@ -142,6 +152,16 @@ impl Cache {
 
     /// What is known of an id and still sure enough: a record, or that there is none.
     pub(super) fn get(&self, id: &TokenId) -> Option<Option<Arc<Record>>> {
+        let remembered = self.recall(id);
+        let count = match remembered {
+            Some(_) => &self.counts.hits,
+            None => &self.counts.misses,
+        };
+        count.fetch_add(1, Relaxed);
+        remembered
+    }
+
+    fn recall(&self, id: &TokenId) -> Option<Option<Arc<Record>>> {
         let entry = self.records.get(id).or_else(|| self.absent.get(id))?;
         let now = self.now();
         let age = now.saturating_sub(entry.asked_at);
@@ -182,6 +202,7 @@ impl Cache {
     }
 
     pub(super) fn forget(&self, id: &TokenId) {
+        self.counts.forgotten.fetch_add(1, Relaxed);
         let mut shard = self.shard(id).lock();
         shard.epoch = shard.epoch.wrapping_add(1);
         // Whoever asks from now on must not be told what was asked for before.
@@ -191,6 +212,7 @@ impl Cache {
     }
 
     pub(super) fn flush(&self) {
+        self.counts.flushes.fetch_add(1, Relaxed);
         self.generation.fetch_add(1, Ordering::AcqRel);
         for shard in &self.shards {
             let mut shard = shard.lock();
@@ -207,6 +229,28 @@ impl Cache {
 
     pub(super) fn is_live(&self) -> bool {
         self.now() < self.live_until.load(Ordering::Acquire)
+    }
+
+    pub(super) fn stats(&self) -> CacheStats {
+        let count = |counter: &AtomicU64| counter.load(Relaxed);
+        let left = self
+            .live_until
+            .load(Ordering::Acquire)
+            .saturating_sub(self.now());
+        // What was confirmed last is that much before the end of the lease.
+        let lag = match left {
+            0 => self.degraded_age,
+            _ => self.bound.saturating_sub(left),
+        };
+        CacheStats {
+            hits: count(&self.counts.hits),
+            misses: count(&self.counts.misses),
+            forgotten: count(&self.counts.forgotten),
+            flushes: count(&self.counts.flushes),
+            is_live: left > 0,
+            revocation_bound: self.revocation_bound(),
+            revocation_lag: Duration::from_nanos(lag),
+        }
     }
 
     pub(super) fn now(&self) -> u64 {

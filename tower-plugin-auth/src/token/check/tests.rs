@@ -102,3 +102,16 @@ fn a_restored_record_is_as_good_as_the_one_kept() {
         Ok(())
     );
 }
+
+/// What is looked at in place of a record has the id of all zeros, and expired when time began.
+#[test]
+fn without_a_record_no_token_is_known_not_even_the_stand_in_s() {
+    for kind in [TokenKind::Grant, TokenKind::OneTime, TokenKind::Runtime] {
+        for (id, secret) in [([0; 16], [0; 32]), ([0x5A; 16], [0x5A; 32])] {
+            for now in [UNIX_EPOCH, UNIX_EPOCH - TTL, UNIX_EPOCH + TTL] {
+                let verdict = check(&keys(), &present(kind, id, secret), None, now);
+                assert_eq!(verdict, Err(InvalidReason::Unknown));
+            }
+        }
+    }
+}

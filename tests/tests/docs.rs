@@ -1,0 +1,127 @@
+//! Whatever `docs/` says is tested, is: each test it names is in the tree, where it says.
+//!
+//! Names of tests are sentences, so in backticks a word of four parts or more is one of them, alone or
+//! behind the modules it is in. That it passes, the run that runs this shows.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+#[test]
+fn every_test_that_the_documents_name_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let tests = functions(&root);
+    let mut count = 0;
+    for document in files(&root.join("docs"), "md") {
+        let text = fs::read_to_string(&document).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            for name in names(line) {
+                count += 1;
+                let at = format!("{}:{}", document.display(), number + 1);
+                assert!(exists(&tests, name), "{at}: {name} is no test");
+            }
+        }
+        let untested = untested(&text);
+        assert!(untested.is_empty(), "{}: {untested:?}", document.display());
+    }
+    assert!(count > 100, "{count} names were found");
+}
+
+#[test]
+fn a_test_that_is_not_there_is_missed() {
+    let tests = functions(Path::new(env!("CARGO_MANIFEST_DIR")));
+    let here = "docs::every_test_that_the_documents_name_exists";
+    assert!(exists(&tests, here) && exists(&tests, &here[6..]));
+    assert!(!exists(&tests, &here.replace("docs::", "rejection::")));
+    assert!(!exists(&tests, "a_test_that_nobody_wrote"));
+    let line = "| with `with_insecure_loopback`, `a::b::a_test_of_that` and `tower_plugin_auth_x_y` | `a_b_c_d` |";
+    assert_eq!(names(line), ["a::b::a_test_of_that", "a_b_c_d"]);
+    let table = "| threat | test |\n|---|---|\n| this | `a_test_of_this` |\n| that | none yet |\n";
+    assert_eq!(untested(table), [(4, "| that | none yet |".to_owned())]);
+}
+
+/// The tests a line names.
+fn names(line: &str) -> Vec<&str> {
+    let is_name = |name: &&str| {
+        let last = name.rsplit("::").next().unwrap_or_default();
+        let lower = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        last.split('_').filter(|part| !part.is_empty()).count() >= 4
+            && name.bytes().all(|byte| lower(byte) || byte == b':')
+            && !last.starts_with("tower_plugin_")
+    };
+    line.split('`').skip(1).step_by(2).filter(is_name).collect()
+}
+
+/// In a table with a column named `test`, each row has one.
+fn untested(text: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let mut column = None;
+    for (number, line) in text.lines().enumerate() {
+        let Some(cells) = line.strip_prefix('|') else {
+            column = None;
+            continue;
+        };
+        let cells: Vec<_> = cells.split('|').map(str::trim).collect();
+        match column {
+            None => column = Some(cells.iter().position(|cell| *cell == "test")),
+            Some(Some(place)) if !line.starts_with("|---") => {
+                if names(cells.get(place).unwrap_or(&"")).is_empty() {
+                    found.push((number + 1, line.to_owned()));
+                }
+            }
+            Some(_) => {}
+        }
+    }
+    found
+}
+
+/// Whether there is such a function in a file or folder of that name.
+fn exists(tests: &BTreeMap<String, Vec<PathBuf>>, name: &str) -> bool {
+    let mut modules: Vec<_> = name.split("::").collect();
+    let Some(places) = modules.pop().and_then(|last| tests.get(last)) else {
+        return false;
+    };
+    places.iter().any(|place| {
+        let place = place.with_extension("");
+        let is_part = |module: &&str| place.iter().any(|part| part == *module);
+        modules
+            .iter()
+            .filter(|module| **module != "tests")
+            .all(is_part)
+    })
+}
+
+/// Every function of the tree, and where it is.
+fn functions(root: &Path) -> BTreeMap<String, Vec<PathBuf>> {
+    let mut functions: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for file in files(root, "rs") {
+        let text = fs::read_to_string(&file).unwrap();
+        for (_, after) in text
+            .match_indices("fn ")
+            .map(|(at, _)| text.split_at(at + 3))
+        {
+            let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            let name = after[..end.unwrap_or(0)].to_owned();
+            functions.entry(name).or_default().push(file.clone());
+        }
+    }
+    functions
+}
+
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if path.is_dir() {
+            if name != "target" && !name.starts_with('.') {
+                found.extend(files(&path, extension));
+            }
+        } else if path.extension().is_some_and(|found| found == extension) {
+            found.push(path);
+        }
+    }
+    found
+}
