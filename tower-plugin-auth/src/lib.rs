@@ -166,8 +166,11 @@
 pub mod audit;
 pub mod authenticate;
 pub mod authorize;
+pub mod broker;
+pub mod capability;
 #[cfg(feature = "client")]
 pub mod client;
+pub mod grant;
 pub mod refresh;
 pub mod store;
 pub mod token;
@@ -183,6 +186,8 @@ mod tokens;
 
 pub use authenticate::{AuthError, AuthLayer, Authenticator, BearerAuthenticator};
 pub use authorize::{AuthorizeLayer, RequireLayer};
+pub use broker::{Capability, CapabilityBroker, Grant, GrantEvent, GrantRequest};
+pub use capability::CapabilityLayer;
 pub use config::InvalidConfig;
 pub use random::SystemRng;
 pub use refresh::RefreshHintLayer;

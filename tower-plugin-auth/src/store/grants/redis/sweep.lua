@@ -1,0 +1,2 @@
+-- tag, now, limit
+return sweep(ARGV[2], ARGV[3])
