@@ -3,6 +3,7 @@
 use crate::runner::Case;
 
 mod audit;
+mod grant;
 mod layer;
 mod memory;
 mod redis;
@@ -14,6 +15,7 @@ pub fn all() -> Vec<Case> {
         memory::cases(),
         layer::cases(),
         redis::cases(),
+        grant::cases(),
         validate::cases(),
         audit::cases(),
     ]
@@ -38,7 +40,7 @@ mod tests {
         assert_eq!(ids.len(), count);
     }
 
-    const PROMISED: [&str; 28] = [
+    const PROMISED: [&str; 32] = [
         "mem-uniform-1m-1t",
         "mem-uniform-1m-2t",
         "mem-zipf-1m-1t",
@@ -58,6 +60,10 @@ mod tests {
         "redis-leased-c32",
         "redis-leased-local-ns",
         "redis-denied-flood",
+        "grant-check-0",
+        "grant-check-0-macaroon",
+        "grant-check-3",
+        "grant-check-3-macaroon",
         "validate-20h",
         "validate-20h-ns",
         "validate-20h-validator",

@@ -25,6 +25,9 @@ use crate::{
 /// calling. Where that one reads `Authorization`, let the grant be sent in a [header](Self::with_header) of its own;
 /// both are taken off then.
 ///
+/// It changes the path, so it has to stand where the path still decides: in axum around a `Router` of its own, given to
+/// `fallback_service`, not in `Router::layer`, which runs when the route has been chosen.
+///
 /// | Sent | Answer |
 /// |---|---|
 /// | no grant | **401** with a bare challenge |

@@ -52,12 +52,12 @@ impl PresentedGrant {
             Ok(_)
             | Err(
                 DecodeSliceError::OutputSliceTooSmall
-                | DecodeSliceError::DecodeError(
-                    DecodeError::InvalidLength(_) | DecodeError::InvalidPadding,
-                ),
+                | DecodeSliceError::DecodeError(DecodeError::InvalidLength(_)),
             ) => return Err(MalformedGrant::Length),
             Err(DecodeSliceError::DecodeError(
-                DecodeError::InvalidByte(..) | DecodeError::InvalidLastSymbol(..),
+                DecodeError::InvalidByte(..)
+                | DecodeError::InvalidLastSymbol(..)
+                | DecodeError::InvalidPadding,
             )) => return Err(MalformedGrant::Alphabet),
         }
         let (covered, sum) = body.split_last_chunk().ok_or(MalformedGrant::Length)?;
