@@ -33,7 +33,7 @@ use tower_plugin_auth::{
 };
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Result<(), Failure> {
     let client = Client::builder(TokioExecutor::new()).build_http();
     let calls = Arc::new(AtomicUsize::new(0));
 
@@ -82,7 +82,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         viewer_app(client.clone(), endpoint.clone(), narrowed),
     );
 
-    let view = async |method: Method, path: &str| -> Result<(), Box<dyn Error>> {
+    let view = async |method: Method, path: &str| -> Result<(), Failure> {
         let url = format!("{viewer_url}{path}");
         let (status, text) = fetch(&client, method.clone(), &url, None).await?;
         println!("viewer:    {method} {path} {} {text}", status.as_u16());
@@ -132,7 +132,7 @@ fn backup_app(token: GrantToken) -> Router {
 }
 
 /// Nobody is asked: the text of the token is all it takes.
-fn narrow(token: &GrantToken) -> Result<GrantToken, Box<dyn Error>> {
+fn narrow(token: &GrantToken) -> Result<GrantToken, Failure> {
     let public = token.attenuate(&Caveat::path_prefix("/public")?)?;
     Ok(public.attenuate(&Caveat::methods(["GET"])?)?)
 }
@@ -155,6 +155,8 @@ fn serve(listener: TcpListener, app: Router) {
     tokio::spawn(async move { axum::serve(listener, app).await });
 }
 
+type Failure = Box<dyn Error + Send + Sync>;
+
 type HttpClient = Client<HttpConnector, Body>;
 
 /// Status, and the text if it is a success.
@@ -163,7 +165,7 @@ async fn fetch(
     method: Method,
     url: &str,
     token: Option<&str>,
-) -> Result<(StatusCode, String), Box<dyn Error + Send + Sync>> {
+) -> Result<(StatusCode, String), Failure> {
     let mut request = Request::builder().method(method).uri(url);
     if let Some(token) = token {
         request = request.header(AUTHORIZATION, GrantToken::parse(token)?.header_value());

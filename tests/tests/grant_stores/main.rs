@@ -13,8 +13,7 @@ use std::{
 use http::{Request, Response, header::AUTHORIZATION};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_plugin_auth::{
-    Answer, Capability, CapabilityBroker, CapabilityLayer, GrantRequest, ManualClock, Principal,
-    SystemRng,
+    Capability, CapabilityBroker, CapabilityLayer, GrantRequest, ManualClock, Principal, SystemRng,
     authorize::AllowAll,
     broker::{IssuedGrant, RequestError},
     grant::{Caveat, DenialReason, GrantToken},

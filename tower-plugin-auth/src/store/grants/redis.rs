@@ -165,6 +165,7 @@ impl GrantStore for RedisGrantStore {
             .number(micros(end))
             .number(u64::try_from(keep).unwrap_or(u64::MAX))
             .number(micros(now))
+            .number(long_ago(now))
             .number(self.store.capacity())
             .number(u64::try_from(max_per_principal).unwrap_or(u64::MAX));
         let link = self.store.link();
@@ -207,7 +208,7 @@ impl GrantStore for RedisGrantStore {
     async fn sweep(&self, now: SystemTime) -> Result<u64, StoreError> {
         let mut count: u64 = 0;
         loop {
-            let call = self.call().number(micros(now)).number(BATCH);
+            let call = self.call().number(long_ago(now)).number(BATCH);
             let link = self.store.link();
             let swept: u64 = link.run(&self.scripts.sweep, &call).await?;
             count = count.saturating_add(swept);
@@ -224,6 +225,11 @@ impl fmt::Debug for RedisGrantStore {
             .field("store", &self.store)
             .finish_non_exhaustive()
     }
+}
+
+/// What has ended by then has done so by the clock of every replica.
+fn long_ago(now: SystemTime) -> u64 {
+    micros(now.checked_sub(SLACK).unwrap_or(now))
 }
 
 /// How many records one script removes, so that Redis is never busy for long.

@@ -1,2 +1,2 @@
--- tag, now, limit
+-- tag, what has ended long ago, limit
 return sweep(ARGV[2], ARGV[3])
