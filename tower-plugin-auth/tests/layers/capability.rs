@@ -107,12 +107,12 @@ impl Capabilities {
         Future: Send,
     > + Clone
     + use<S> {
-        self.within(CapabilityLayer::new(broker.clone()))
+        self.within(&CapabilityLayer::new(broker.clone()))
     }
 
     fn within<S: GrantStore>(
         &self,
-        layer: CapabilityLayer<S>,
+        layer: &CapabilityLayer<S>,
     ) -> impl Service<
         Request<Body>,
         Response = Response<tower_plugin_auth::ResponseBody<Body>>,

@@ -93,7 +93,7 @@ async fn a_layer_around_a_route_of_ones_own_judges_and_passes_on_the_path_as_it_
     let broker = broker(&ManualClock::new());
     let capabilities = Capabilities::default();
     let layer = CapabilityLayer::for_capability(broker.clone(), "files").unwrap();
-    let service = capabilities.within(layer);
+    let service = capabilities.within(&layer);
     let files = granted(&broker, "files").await;
     let logger = granted(&broker, "logger").await;
     let below = Caveat::path_prefix("/files").unwrap();
@@ -126,7 +126,7 @@ async fn a_prefix_of_ones_own_takes_the_place_of_the_usual_one() {
     let issued = granted(&broker, "files").await;
     for (prefix, front) in [("/a/b", "/a/b"), ("", "")] {
         let layer = CapabilityLayer::new(broker.clone()).with_prefix(prefix);
-        let service = capabilities.within(layer.unwrap());
+        let service = capabilities.within(&layer.unwrap());
         let path = format!("{front}/files/{}/x", issued.token().id());
         let mut request = at(&path, Some(issued.token()));
         request.extensions_mut().insert(cache());
@@ -151,7 +151,7 @@ async fn a_runtime_token_and_a_grant_are_sent_together_and_neither_gets_through(
 
     let capabilities = Capabilities::default();
     let header = CredentialHeader::new("x-plugin-grant".parse().unwrap());
-    let guarded = capabilities.within(CapabilityLayer::new(broker.clone()).with_header(header));
+    let guarded = capabilities.within(&CapabilityLayer::new(broker.clone()).with_header(header));
     let service = AuthLayer::new(BearerAuthenticator::new(tokens.clone())).layer(guarded);
     let call = |runtime: &tower_plugin_auth::Issued| {
         let request = Request::get(format!("{}/x", issued.path()))
@@ -208,7 +208,7 @@ async fn an_audience_is_met_by_the_server_of_that_name_alone() {
         (layer().with_audience("there.example"), false),
         (layer(), false),
     ] {
-        let service = capabilities.within(layer);
+        let service = capabilities.within(&layer);
         let response = service.oneshot(request(&token, "files", "/")).await;
         assert_eq!(response.unwrap().status().is_success(), passes);
     }
