@@ -133,8 +133,8 @@
 //!
 //! Everything fails closed. No randomness, a full store or one that is down: no token and no grant is issued and
 //! nothing is kept. A store that cannot look up a token: 503. A use of a grant that cannot be counted: 503, and it
-//! may be spent. A store that never answers: the request waits, unless a `Deadline` (feature `deadline`) is around the authenticator. A key that was dropped from the ring: its
-//! tokens are invalid. An audit log that cannot be written is the exception: requests go on, and events are
+//! may be spent. A store that never answers: the request waits, unless a `Deadline` (feature `deadline`) is around
+//! the authenticator. A key that was dropped from the ring: its tokens and grants are invalid. An audit log that cannot be written is the exception: requests go on, and events are
 //! counted as dropped. Nothing a caller sends can panic a layer, and no secret is stored, logged or
 //! echoed: stores keep HMAC-SHA256 digests, `Debug` redacts, secrets are wiped when dropped.
 //!
