@@ -62,6 +62,37 @@ fn the_mtls_example_does_what_it_says() {
     );
 }
 
+/// F21: the address that came with a grant led nowhere. Here it is followed, by another service than the one it was
+/// given to.
+#[test]
+fn f21_a_grant_is_good_at_the_address_it_came_with_and_for_what_is_left_of_it() {
+    let output = Command::new(env!("CARGO_BIN_EXE_grant-attenuation"))
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<_> = printed.lines().map(str::trim_end).collect();
+    let expected = [
+        "granted:   files 1.0.0 to backup",
+        "narrowed:  by backup, the host was asked 0 times",
+        "           PathPrefix(\"/public\")",
+        "           Methods(\"GET\")",
+        "viewer:    GET /public/a 200 /public/a, granted to backup",
+        "viewer:    GET /secret 401",
+        "viewer:    PUT /public/a 401",
+        "viewer:    GET /public/%2e%2e/secret 401",
+        "viewer:    GET /public/b 200 /public/b, granted to backup",
+        "revoked:   what backup had handed on",
+        "viewer:    GET /public/a 401",
+        "backup:    GET /secret 200 /secret, granted to backup",
+    ];
+    assert_eq!(
+        lines,
+        expected,
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
 struct Server(Child);
 
 impl Drop for Server {

@@ -20,14 +20,19 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use tower::{Layer, Service, ServiceExt, layer::util::Stack, util::MapRequestLayer};
 use tower_plugin_auth::{
-    Answer, AuthError, AuthLayer, AuthorizeLayer, BearerAuthenticator, InsertError, ManualClock,
-    MemoryStore, NewToken, Principal, RequireLayer, RequireSecureTransportLayer, StoreError,
-    SystemRng, TlsInfo, TokenStore, Tokens,
+    Answer, AuthError, AuthLayer, AuthorizeLayer, BearerAuthenticator, Capability,
+    CapabilityBroker, CapabilityLayer, GrantRequest, InsertError, ManualClock, MemoryStore,
+    NewToken, Principal, RequireLayer, RequireSecureTransportLayer, StoreError, SystemRng, TlsInfo,
+    TokenStore, Tokens,
     audit::{AuditEvent, AuditLayer},
     authenticate::{Deadline, FirstOf, from_async_fn},
     authorize::{AllowAll, Callers, Permissions},
     client::{BearerLayer, BearerToken, Origin},
-    store::{Found, List, Revocation},
+    grant::{GrantRecord, Uses},
+    store::{
+        Counted, Found, FoundGrant, GrantRevocation, GrantStore, InsertGrantError, List,
+        MemoryGrantStore, Revocation,
+    },
     token::{KeyRing, Record, TokenId},
     transport::{ForwardedProto, SecureTransport},
 };
@@ -271,6 +276,21 @@ async fn the_client_s_bearer_that_has_to_ask_keeps_the_contract() {
     contract(layer.with_clock(clock.clone()), told(false), told(true)).await;
 }
 
+#[tokio::test]
+async fn capability_keeps_the_contract() {
+    let (layer, header) = granting(MemoryGrantStore::new(10).unwrap()).await;
+    contract(layer, bearer(header), without_credential).await;
+}
+
+/// Both to look the grant up and to count its use.
+#[tokio::test]
+async fn capability_that_has_to_ask_keeps_the_contract() {
+    let (layer, header) = granting(Slow(MemoryGrantStore::new(10).unwrap())).await;
+    // Of the right form, so that the store is asked.
+    let (_, other) = granting(MemoryGrantStore::new(10).unwrap()).await;
+    contract(layer, bearer(header), bearer(other)).await;
+}
+
 /// Runs one layer through it all. `admit` and `refuse` make a bare request one that passes or does
 /// not; a request to be refused may pass once.
 async fn contract<L, S, B>(
@@ -454,6 +474,22 @@ async fn issued<S: TokenStore>(store: S) -> (Tokens<S>, HeaderValue) {
     (tokens, header)
 }
 
+/// Guards whatever stands at `/`, and a grant of it whose uses are counted.
+async fn granting<S: GrantStore>(store: S) -> (CapabilityLayer<S>, HeaderValue) {
+    let keys = KeyRing::random(&SystemRng).unwrap();
+    let broker = CapabilityBroker::builder(store, keys).with_policy(AllowAll);
+    let broker = broker.build().unwrap();
+    let everything = Capability::new("everything", "1.0.0").unwrap();
+    let everything = everything.with_permission("* /**".parse().unwrap());
+    broker.register(everything).unwrap();
+    let request = GrantRequest::new(Principal::new("test", "a"), "everything")
+        .with_max_uses(1000.try_into().unwrap())
+        .with_insecure_bearer();
+    let issued = broker.request(request).await.unwrap();
+    let layer = CapabilityLayer::for_capability(broker, "everything").unwrap();
+    (layer, issued.token().header_value())
+}
+
 /// Knows the answer and takes its time.
 #[derive(Clone, Debug)]
 struct Slow<T>(T);
@@ -516,6 +552,46 @@ impl TokenStore for Slow<MemoryStore> {
 
     async fn list(&self, list: &List<'_>) -> Result<Vec<Arc<Record>>, StoreError> {
         self.0.list(list).await
+    }
+
+    async fn sweep(&self, now: SystemTime) -> Result<u64, StoreError> {
+        self.0.sweep(now).await
+    }
+}
+
+impl GrantStore for Slow<MemoryGrantStore> {
+    type Lookup = Later<FoundGrant>;
+    type Using = Later<Result<Counted, StoreError>>;
+
+    fn get(&self, id: &TokenId) -> Answer<FoundGrant, Self::Lookup> {
+        match self.0.get(id) {
+            Answer::Ready(found) => Answer::Pending(later(found)),
+            Answer::Pending(_) => unreachable!("memory answers at once"),
+        }
+    }
+
+    fn count_use(
+        &self,
+        id: &TokenId,
+        uses: &Uses,
+    ) -> Answer<Result<Counted, StoreError>, Self::Using> {
+        match self.0.count_use(id, uses) {
+            Answer::Ready(counted) => Answer::Pending(later(counted)),
+            Answer::Pending(_) => unreachable!("memory answers at once"),
+        }
+    }
+
+    async fn insert(
+        &self,
+        record: GrantRecord,
+        max_per_principal: usize,
+        now: SystemTime,
+    ) -> Result<(), InsertGrantError> {
+        self.0.insert(record, max_per_principal, now).await
+    }
+
+    async fn revoke(&self, revocation: GrantRevocation<'_>) -> Result<u64, StoreError> {
+        self.0.revoke(revocation).await
     }
 
     async fn sweep(&self, now: SystemTime) -> Result<u64, StoreError> {

@@ -2,7 +2,8 @@
 //!
 //! [`Tokens`] issues, verifies, rotates and revokes them over a [store](TokenStore). [`AuthLayer`] finds
 //! out who is calling and tells the inner service by a [`Principal`]; [`AuthorizeLayer`] and [`RequireLayer`] decide
-//! what a principal may do. What a caller gets:
+//! what a principal may do. [`CapabilityBroker`] grants capabilities, and [`CapabilityLayer`] lets in who has been
+//! granted one. What a caller gets:
 //!
 //! 1. Exactly one `Authorization: Bearer` with a live runtime token, and no `X-Plugin-Runtime-ID` or a
 //!    matching one: let through, once, with the principal in the request's extensions. The same goes for one
@@ -19,7 +20,10 @@
 //!    without a challenge. Unknown is not denied, and down is not unauthorised.
 //! 6. A principal that has no [permission](authorize::Permissions): **403** with
 //!    `error="insufficient_scope"`; no principal at all: 401 as in 2.
-//! 7. An unencrypted connection, where [`RequireSecureTransportLayer`] enforces one: **403**.
+//! 7. A grant that is not good for what is asked, for whatever reason: **401** as in 3, and its
+//!    [reason](grant::DenialReason) there. One that is: let through, once, without the credential and with the
+//!    [`Grant`] in the request's extensions.
+//! 8. An unencrypted connection, where [`RequireSecureTransportLayer`] enforces one: **403**.
 //!
 //! gRPC, gRPC-Web and Connect callers are told the same in their own protocols. Errors of the inner
 //! service pass untouched; a refusal is a response.
@@ -80,6 +84,15 @@
 //!    [owner](Tokens::revoke_subject) or [age](Tokens::revoke_begun_before): at once, and on all
 //!    replicas within the bound of their store. [`consume`](Tokens::consume) uses up a one-time token.
 //!
+//! # Grants
+//!
+//! A principal [asks](CapabilityBroker::request) for a capability; if the [policy](broker::GrantPolicy) allows it, he
+//! gets a token for this capability alone, for 1 hour unless it says otherwise. He can
+//! [narrow](grant::GrantToken::attenuate) it without asking anybody, to a path, to an RPC, to so many uses, and hand that
+//! on. The grant ends with its record: by [id](CapabilityBroker::revoke_grant),
+//! [principal](CapabilityBroker::revoke_principal) or [capability](CapabilityBroker::revoke_capability); a
+//! [link](CapabilityBroker::revoke_link) of it ends with all that was derived from that.
+//!
 //! # Stores
 //!
 //! Store | Who shares it | Survives a restart | A revoked token is refused
@@ -92,6 +105,9 @@
 //! Each operation of each store is atomic: of any number of callers one uses up a one-time token or gets
 //! the successor of a token, and a revocation leaves no successor behind. [`store::SharedStore`] is a
 //! store chosen at run time; implement [`TokenStore`] for one of your own.
+//!
+//! Grants have stores of their own: [`store::MemoryGrantStore`], `store::RedisGrantStore` for all replicas, which asks
+//! Redis every time, [`store::SharedGrantStore`], and [`store::GrantStore`] for yours.
 //!
 //! # Audit
 //!
@@ -115,10 +131,10 @@
 //!
 //! # Failure modes
 //!
-//! Everything fails closed. No randomness, a full store or one that is down: no token is issued and
-//! nothing is kept. A store that cannot look up a token: 503. One that never answers: the request waits, unless
-//! a `Deadline` (feature `deadline`) is around the authenticator. A key that was dropped from the ring: its
-//! tokens are invalid. An audit log that cannot be written is the exception: requests go on, and events are
+//! Everything fails closed. No randomness, a full store or one that is down: no token and no grant is issued and
+//! nothing is kept. A store that cannot look up a token: 503. A use of a grant that cannot be counted: 503, and it
+//! may be spent. A store that never answers: the request waits, unless a `Deadline` (feature `deadline`) is around
+//! the authenticator. A key that was dropped from the ring: its tokens and grants are invalid. An audit log that cannot be written is the exception: requests go on, and events are
 //! counted as dropped. Nothing a caller sends can panic a layer, and no secret is stored, logged or
 //! echoed: stores keep HMAC-SHA256 digests, `Debug` redacts, secrets are wiped when dropped.
 //!
@@ -134,7 +150,7 @@
 //! `encrypted-file` | `store::EncryptedFileStore` keeps records in one encrypted file (Unix; AES-256-GCM, Tokio) |
 //! `metrics` | Counts for the `metrics` facade; install its recorder before the first check |
 //! `mtls` | `authenticate::MtlsAuthenticator`: who is calling, by client certificate |
-//! `redis` | `store::RedisStore` keeps records in Redis or Valkey (Tokio); with `cache` |
+//! `redis` | `store::RedisStore` and `store::RedisGrantStore` keep records in Redis or Valkey (Tokio); with `cache` |
 //! `redis-tls` | `rediss://` addresses, with rustls and the crypto provider of your choice |
 //! `rustls` | [`TlsInfo`] from a rustls connection |
 //! `tonic` | find the connection in tonic's connect info |
@@ -167,8 +183,11 @@
 pub mod audit;
 pub mod authenticate;
 pub mod authorize;
+pub mod broker;
+pub mod capability;
 #[cfg(feature = "client")]
 pub mod client;
+pub mod grant;
 pub mod refresh;
 pub mod store;
 pub mod token;
@@ -184,6 +203,8 @@ mod tokens;
 
 pub use authenticate::{AuthError, AuthLayer, Authenticator, BearerAuthenticator};
 pub use authorize::{AuthorizeLayer, RequireLayer};
+pub use broker::{Capability, CapabilityBroker, Grant, GrantEvent, GrantRequest};
+pub use capability::CapabilityLayer;
 pub use config::InvalidConfig;
 pub use random::SystemRng;
 pub use refresh::RefreshHintLayer;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header::WWW_AUTHENTICATE};
 use tower_plugin_core::{Code, Rejection, ResponseBody};
 
-use crate::{authenticate::AuthError, config::InvalidConfig};
+use crate::{authenticate::AuthError, config::InvalidConfig, grant::DenialReason};
 
 /// The realm named in a `WWW-Authenticate` challenge (RFC 6750, section 3): it tells a client which of
 /// its tokens to send.
@@ -60,16 +60,7 @@ type Body = Arc<dyn Fn(&Rejection) -> Response<Bytes> + Send + Sync>;
 impl Refusals {
     /// Challenges of these schemes, each once, and of `Bearer` if there is none.
     pub(crate) fn new(schemes: impl IntoIterator<Item = Cow<'static, str>>) -> Self {
-        let mut each_once: Vec<Cow<'static, str>> = Vec::new();
-        for scheme in schemes {
-            let is_token = !scheme.is_empty() && scheme.bytes().all(is_tchar);
-            if is_token && !each_once.contains(&scheme) {
-                each_once.push(scheme);
-            }
-        }
-        if each_once.is_empty() {
-            each_once.push(BEARER);
-        }
+        let each_once = each_once(schemes);
         let realm = Realm::default();
         Self {
             challenges: Challenge::of(&realm, &each_once),
@@ -77,6 +68,11 @@ impl Refusals {
             realm,
             body: None,
         }
+    }
+
+    pub(crate) fn set_schemes(&mut self, schemes: impl IntoIterator<Item = Cow<'static, str>>) {
+        self.schemes = each_once(schemes).into();
+        self.challenges = Challenge::of(&self.realm, &self.schemes);
     }
 
     pub(crate) fn set_realm(&mut self, realm: Realm) {
@@ -114,10 +110,7 @@ impl Refusals {
                 ),
                 |challenge| &challenge.invalid_request,
             ),
-            AuthError::Invalid(_) => self.challenged(
-                Rejection::new(Code::Unauthenticated, "INVALID_TOKEN", "invalid token"),
-                |challenge| &challenge.invalid_token,
-            ),
+            AuthError::Invalid(_) => self.invalid_token(),
             AuthError::Credential(_) => self.challenged(
                 Rejection::new(
                     Code::Unauthenticated,
@@ -146,6 +139,24 @@ impl Refusals {
             | AuthError::Unavailable(_) => {}
         }
         response
+    }
+
+    /// A grant is not good for what is asked. Why, the caller is not told.
+    pub(crate) fn invalid_grant<B>(
+        &self,
+        reason: DenialReason,
+        request: &HeaderMap,
+    ) -> Response<ResponseBody<B>> {
+        let mut response = self.render(self.invalid_token(), request);
+        response.extensions_mut().insert(reason);
+        response
+    }
+
+    fn invalid_token(&self) -> Rejection {
+        self.challenged(
+            Rejection::new(Code::Unauthenticated, "INVALID_TOKEN", "invalid token"),
+            |challenge| &challenge.invalid_token,
+        )
     }
 
     /// Somebody is calling who may not.
@@ -227,6 +238,20 @@ impl Challenge {
         };
         schemes.iter().map(one).collect()
     }
+}
+
+fn each_once(schemes: impl IntoIterator<Item = Cow<'static, str>>) -> Vec<Cow<'static, str>> {
+    let mut each_once: Vec<Cow<'static, str>> = Vec::new();
+    for scheme in schemes {
+        let is_token = !scheme.is_empty() && scheme.bytes().all(is_tchar);
+        if is_token && !each_once.contains(&scheme) {
+            each_once.push(scheme);
+        }
+    }
+    if each_once.is_empty() {
+        each_once.push(BEARER);
+    }
+    each_once
 }
 
 fn unavailable() -> Rejection {

@@ -3,6 +3,7 @@
 use crate::runner::Case;
 
 mod audit;
+mod grant;
 mod layer;
 mod memory;
 mod redis;
@@ -17,6 +18,7 @@ pub fn all() -> Vec<Case> {
         layer::cases(),
         redis::cases(),
         token::cases(),
+        grant::cases(),
         validate::cases(),
         audit::cases(),
     ]
@@ -72,6 +74,10 @@ mod tests {
         "token-reject-garbage",
         "token-reject-garbage-length",
         "token-reject-garbage-prefix",
+        "grant-check-0",
+        "grant-check-0-macaroon",
+        "grant-check-3",
+        "grant-check-3-macaroon",
         "validate-20h",
         "validate-20h-ns",
         "validate-20h-validator",

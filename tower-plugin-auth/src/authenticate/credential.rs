@@ -61,7 +61,7 @@ impl CredentialHeader {
     }
 
     /// The one credential; it may be empty.
-    pub(super) fn read<'a>(&self, headers: &'a HeaderMap) -> Result<&'a [u8], AuthError> {
+    pub(crate) fn read<'a>(&self, headers: &'a HeaderMap) -> Result<&'a [u8], AuthError> {
         let value = at_most_one(headers, &self.name)?.ok_or(AuthError::Missing)?;
         let Some(scheme) = &self.scheme else {
             return Ok(value.as_bytes().trim_ascii());
@@ -77,7 +77,6 @@ impl CredentialHeader {
         }
     }
 
-    #[cfg(feature = "client")]
     pub(crate) fn name(&self) -> &HeaderName {
         &self.name
     }
@@ -93,7 +92,7 @@ impl CredentialHeader {
 
     /// The scheme to name in a challenge. A header other than `Authorization` has none registered;
     /// `ApiKey` is what is commonly sent.
-    pub(super) fn challenge(&self) -> Cow<'static, str> {
+    pub(crate) fn challenge(&self) -> Cow<'static, str> {
         match &self.scheme {
             Some(scheme) if self.name == AUTHORIZATION => {
                 if **scheme == *BEARER {

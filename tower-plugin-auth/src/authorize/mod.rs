@@ -12,7 +12,7 @@ use tower_plugin_core::Principal;
 
 mod future;
 mod layer;
-mod permissions;
+pub(crate) mod permissions;
 mod require;
 mod service;
 

@@ -1,4 +1,4 @@
-//! Where the records of tokens are kept.
+//! Where the records of tokens and grants are kept.
 
 use std::{future::Future, pin::Pin, sync::Arc, time::SystemTime};
 
@@ -12,6 +12,7 @@ mod cached;
 mod error;
 #[cfg(all(feature = "encrypted-file", unix))]
 mod file;
+mod grants;
 mod memory;
 mod query;
 #[cfg(feature = "redis")]
@@ -25,6 +26,12 @@ pub use cached::{CacheStats, CachedLookup, CachedStore, CachedStoreBuilder, Inva
 pub use error::{InsertError, StoreError};
 #[cfg(all(feature = "encrypted-file", unix))]
 pub use file::{EncryptedFileStore, EncryptedFileStoreBuilder, FileError, FileErrorKind, sealed};
+#[cfg(feature = "redis")]
+pub use grants::RedisGrantStore;
+pub use grants::{
+    Counted, FoundGrant, GrantRevocation, GrantStore, InsertGrantError, MAX_LINKS,
+    MemoryGrantStore, SharedGrantStore,
+};
 pub use memory::MemoryStore;
 pub use query::{Cursor, Filter, List, Revocation};
 #[cfg(feature = "redis")]

@@ -1,11 +1,10 @@
 use std::{
     fmt,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use ::redis::Cmd;
-use sha2::{Digest, Sha256};
 
 use super::{
     BoxLookup, CachedStore, CachedStoreBuilder, Filter, Found, InsertError, List, Revocation,
@@ -22,12 +21,15 @@ mod builder;
 mod link;
 mod script;
 mod watch;
+mod words;
 
 pub use builder::RedisStoreBuilder;
 pub(super) use watch::Watcher;
 
 use link::Link;
-use script::{Call, Scripts};
+use script::Scripts;
+pub(super) use script::{Atomic, Call};
+pub(super) use words::{digest, micros};
 
 /// Keeps the records in Redis or Valkey, for all replicas of a service. Clones share one connection.
 ///
@@ -110,6 +112,18 @@ impl RedisStore {
     fn watch(&self, invalidator: super::Invalidator) -> Result<Watcher, InvalidConfig> {
         let Inner { link, tag, .. } = &*self.0;
         Watcher::start(link.client(), link.connect_timeout(), tag, invalidator)
+    }
+
+    pub(super) fn link(&self) -> &Link {
+        &self.0.link
+    }
+
+    pub(super) fn tag(&self) -> &str {
+        &self.0.tag
+    }
+
+    pub(super) fn capacity(&self) -> u64 {
+        self.0.capacity
     }
 
     fn call(&self) -> Call {
@@ -280,24 +294,8 @@ fn parse(bytes: &[u8]) -> Result<Arc<Record>, StoreError> {
         .map_err(StoreError::unavailable)
 }
 
-/// Names may be long, and none of Redis' business.
-fn digest(kind: &str, subject: &str) -> String {
-    let mut hash = Sha256::new();
-    hash.update(kind.len().to_be_bytes());
-    hash.update(kind);
-    hash.update(subject);
-    let half = hash.finalize().first_chunk().copied().unwrap_or_default();
-    format!("{:032x}", u128::from_be_bytes(half))
-}
-
-/// Whole ones since 1970, rounded down.
-fn micros(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
-}
-
 /// How long Redis keeps what may be forgotten: by that much clocks may differ.
-const SLACK: Duration = Duration::from_secs(60);
+pub(super) const SLACK: Duration = Duration::from_secs(60);
 
 /// How many records one script removes, so that Redis is never busy for long.
 const BATCH: u64 = 500;

@@ -72,6 +72,15 @@ impl Pepper {
         mac.update(secret);
         Verifier(mac.finalize().into_bytes().into())
     }
+
+    /// Another domain than that of any token: the two are never the same.
+    fn chain_root(&self, id: &TokenId, salt: &[u8; 32]) -> Zeroizing<[u8; 32]> {
+        let mut mac = self.mac.clone();
+        mac.update(b"tpg/c/1");
+        mac.update(id.as_bytes());
+        mac.update(salt);
+        Zeroizing::new(mac.finalize().into_bytes().into())
+    }
 }
 
 impl fmt::Debug for Pepper {
@@ -191,6 +200,19 @@ impl KeyRing {
     #[cfg(all(feature = "audit-file", unix))]
     pub(crate) fn active_key(&self) -> &Pepper {
         &self.active
+    }
+
+    /// The first signature of a grant's chain under key `version`, and whether there is such a key. The same work
+    /// is done for nothing if there is not.
+    pub(crate) fn chain_root(
+        &self,
+        version: u32,
+        id: &TokenId,
+        salt: &[u8; 32],
+    ) -> (Zeroizing<[u8; 32]>, bool) {
+        let pepper = self.find(version);
+        let root = pepper.unwrap_or(&self.active).chain_root(id, salt);
+        (root, pepper.is_some())
     }
 
     pub(crate) fn find(&self, version: u32) -> Option<&Pepper> {

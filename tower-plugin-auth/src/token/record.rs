@@ -10,7 +10,7 @@ mod codec;
 mod life;
 
 pub use codec::InvalidRecord;
-pub(crate) use codec::MAX_ATTRIBUTES;
+pub(crate) use codec::{MAX_ATTRIBUTES, Reader, Writer};
 
 /// The attribute of a principal that says when its token expires: seconds since 1970, rounded down.
 pub const EXPIRES_AT: &str = "expires_at";

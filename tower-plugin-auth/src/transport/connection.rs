@@ -108,20 +108,22 @@ pub(crate) fn is_secure(extensions: &Extensions) -> bool {
     tls_info(extensions).is_some() || extensions.get::<LocalSocket>().is_some()
 }
 
-/// Calls `read` with the client's own certificate, if it showed one.
-#[cfg(feature = "mtls")]
+/// Calls `read` with the client's own certificate, or without one if it showed none.
 pub(crate) fn with_client_certificate<R>(
     extensions: &Extensions,
-    read: impl FnOnce(&[u8]) -> R,
-) -> Option<R> {
+    read: impl FnOnce(Option<&[u8]>) -> R,
+) -> R {
     #[cfg(feature = "tonic")]
     {
         use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
         if let Some(info) = extensions.get::<TlsConnectInfo<TcpConnectInfo>>() {
-            return info.peer_certs()?.first().map(|der| read(der));
+            let chain = info.peer_certs();
+            let own = chain.as_ref().and_then(|chain| chain.first());
+            return read(own.map(AsRef::as_ref));
         }
     }
-    tls_info(extensions)?.client_certificates().next().map(read)
+    let info = tls_info(extensions);
+    read(info.and_then(|info| info.client_certificates().next()))
 }
 
 fn tls_info(extensions: &Extensions) -> Option<&TlsInfo> {

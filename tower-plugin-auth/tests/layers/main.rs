@@ -2,6 +2,7 @@
 
 mod authenticate;
 mod authorize;
+mod capability;
 mod choice;
 #[cfg(feature = "client")]
 mod client;

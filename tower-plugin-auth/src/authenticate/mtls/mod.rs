@@ -76,13 +76,14 @@ impl Authenticator for MtlsAuthenticator {
 
     fn authenticate(&self, request: &Parts) -> Answer<Result<Principal, AuthError>, Self::Future> {
         let principal = connection::with_client_certificate(&request.extensions, |der| {
+            let der = der.ok_or(AuthError::Missing)?;
             let identity = identify(der, self.clock.wall())?;
             let thumbprint = URL_SAFE_NO_PAD.encode(Sha256::digest(der));
             Ok(identity
                 .into_principal()
                 .with_attribute("x5t#S256", thumbprint))
         });
-        Answer::Ready(principal.unwrap_or(Err(AuthError::Missing)))
+        Answer::Ready(principal)
     }
 
     /// None is registered for what happens below HTTP; a 401 has to name one all the same (RFC 9110,

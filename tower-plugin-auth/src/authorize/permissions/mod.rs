@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tower_plugin_core::Principal;
 
 mod callers;
-mod path;
+pub(crate) mod path;
 mod permission;
 #[cfg(test)]
 mod tests;

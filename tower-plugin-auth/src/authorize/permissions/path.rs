@@ -1,7 +1,7 @@
 //! Engine: whether a path is spelled so that every reader understands it alike.
 
 /// The segments of a path, or `None` if two readers might take it for two paths.
-pub(super) fn segments(path: &str) -> Option<std::str::Split<'_, char>> {
+pub(crate) fn segments(path: &str) -> Option<std::str::Split<'_, char>> {
     let rest = path.strip_prefix('/')?;
     let mut segments = rest.split('/').peekable();
     while let Some(segment) = segments.next() {

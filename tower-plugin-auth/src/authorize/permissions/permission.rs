@@ -65,7 +65,7 @@ impl Permission {
         format!("POST /{service}/{method}").parse()
     }
 
-    pub(super) fn covers<'a>(
+    pub(crate) fn covers<'a>(
         &self,
         principal: &Principal,
         method: &str,
@@ -82,6 +82,27 @@ impl Permission {
             })
         });
         covered && path.next().is_some() == self.and_below
+    }
+}
+
+/// Its text, by which it can be kept: parsed, it is the same again.
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.methods {
+            [] => f.write_str("* ")?,
+            several => write!(f, "{} ", several.join("|"))?,
+        }
+        for segment in &self.segments {
+            match segment {
+                Segment::Any => f.write_str("/*")?,
+                Segment::ListedIn(attribute) => write!(f, "/{{{attribute}}}")?,
+                Segment::Literal(text) => write!(f, "/{text}")?,
+            }
+        }
+        if self.and_below {
+            f.write_str("/**")?;
+        }
+        Ok(())
     }
 }
 

@@ -306,3 +306,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_permission_is_the_same_after_it_was_written_down() {
+    for text in [
+        "* /**",
+        "GET /",
+        "GET|HEAD /a/",
+        "* /a/*/{services}/**",
+        "POST /s.v1.S/*",
+        "PROPFIND /a%20b;v=1",
+    ] {
+        let permission = permission(text);
+        assert_eq!(permission.to_string(), text);
+        assert_eq!(permission.to_string().parse(), Ok(permission));
+    }
+}

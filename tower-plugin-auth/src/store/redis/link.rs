@@ -13,7 +13,7 @@ use tokio::{runtime::Handle, time::timeout};
 use super::script::{Atomic, Call};
 use crate::store::StoreError;
 
-pub(super) struct Link {
+pub(in crate::store) struct Link {
     client: Client,
     deadline: Duration,
     connect_timeout: Duration,
@@ -54,11 +54,14 @@ impl Link {
         self.connect_timeout
     }
 
-    pub(super) async fn query<T: FromRedisValue>(&self, command: Cmd) -> Result<T, StoreError> {
+    pub(in crate::store) async fn query<T: FromRedisValue>(
+        &self,
+        command: Cmd,
+    ) -> Result<T, StoreError> {
         self.in_time(self.ask(&command)).await
     }
 
-    pub(super) async fn run<T: FromRedisValue>(
+    pub(in crate::store) async fn run<T: FromRedisValue>(
         &self,
         script: &Atomic,
         call: &Call,

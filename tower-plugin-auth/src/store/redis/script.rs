@@ -12,7 +12,7 @@ pub(super) struct Scripts {
 }
 
 /// A script that Redis runs as one.
-pub(super) struct Atomic {
+pub(in crate::store) struct Atomic {
     text: &'static str,
     hash: String,
 }
@@ -41,7 +41,7 @@ impl Scripts {
 }
 
 impl Atomic {
-    fn new(text: &'static str) -> Self {
+    pub(in crate::store) fn new(text: &'static str) -> Self {
         Self {
             text,
             hash: Script::new(text).get_hash().to_owned(),
@@ -60,25 +60,25 @@ impl Atomic {
 }
 
 /// What a script is called with: a key, by which a cluster finds the place, and arguments.
-pub(super) struct Call {
+pub(in crate::store) struct Call {
     key: String,
     args: Vec<Vec<u8>>,
 }
 
 impl Call {
-    pub(super) fn new(key: String, tag: &str) -> Self {
+    pub(in crate::store) fn new(key: String, tag: &str) -> Self {
         Self {
             key,
             args: vec![tag.as_bytes().to_vec()],
         }
     }
 
-    pub(super) fn arg(mut self, arg: impl Into<Vec<u8>>) -> Self {
+    pub(in crate::store) fn arg(mut self, arg: impl Into<Vec<u8>>) -> Self {
         self.args.push(arg.into());
         self
     }
 
-    pub(super) fn number(self, number: u64) -> Self {
+    pub(in crate::store) fn number(self, number: u64) -> Self {
         self.arg(number.to_string())
     }
 

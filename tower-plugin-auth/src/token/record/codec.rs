@@ -33,7 +33,7 @@ impl Record {
     /// ```
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Writer(Vec::with_capacity(256));
+        let mut out = Writer::with_capacity(256);
         out.byte(FORMAT);
         out.byte(match self.kind {
             TokenKind::Grant => b'g',
@@ -57,14 +57,8 @@ impl Record {
             out.bytes(successor.id.as_bytes());
             out.time(successor.overlap_until);
         });
-        out.text(self.principal.kind());
-        out.text(self.principal.subject());
-        out.count(self.principal.attributes().count());
-        for (name, value) in self.principal.attributes() {
-            out.text(name);
-            out.text(value);
-        }
-        out.0
+        out.principal(&self.principal);
+        out.into_bytes()
     }
 
     /// Reads back what [`to_bytes`](Self::to_bytes) wrote.
@@ -73,9 +67,9 @@ impl Record {
     ///
     /// [`InvalidRecord`] if these are not the bytes of a record, or more than those.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidRecord> {
-        let mut reader = Reader(bytes);
+        let mut reader = Reader::new(bytes);
         let record = reader.record().ok_or(InvalidRecord(()))?;
-        if !reader.0.is_empty() {
+        if !reader.is_at_end() {
             return Err(InvalidRecord(()));
         }
         Ok(record)
@@ -94,38 +88,57 @@ impl fmt::Display for InvalidRecord {
 
 impl std::error::Error for InvalidRecord {}
 
-struct Writer(Vec<u8>);
+pub(crate) struct Writer(Vec<u8>);
 
 impl Writer {
-    fn byte(&mut self, byte: u8) {
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self(Vec::with_capacity(capacity))
+    }
+
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
+    /// Kind, subject and attributes. The id of a token is that of its record.
+    pub(crate) fn principal(&mut self, principal: &Principal) {
+        self.text(principal.kind());
+        self.text(principal.subject());
+        self.count(principal.attributes().count());
+        for (name, value) in principal.attributes() {
+            self.text(name);
+            self.text(value);
+        }
+    }
+
+    pub(crate) fn byte(&mut self, byte: u8) {
         self.0.push(byte);
     }
 
-    fn bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }
 
-    fn number(&mut self, number: u64) {
+    pub(crate) fn number(&mut self, number: u64) {
         self.bytes(&number.to_be_bytes());
     }
 
     /// What is too many to count is refused when it is read.
-    fn count(&mut self, count: usize) {
+    pub(crate) fn count(&mut self, count: usize) {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         self.bytes(&count.to_be_bytes());
     }
 
     /// Earlier than 1970 is kept as 1970 and later than 2554 as 2554: an expiry never moves out.
-    fn time(&mut self, time: SystemTime) {
+    pub(crate) fn time(&mut self, time: SystemTime) {
         self.number(nanos(time.duration_since(UNIX_EPOCH).unwrap_or_default()));
     }
 
-    fn text(&mut self, text: &str) {
+    pub(crate) fn text(&mut self, text: &str) {
         self.count(text.len());
         self.bytes(text.as_bytes());
     }
 
-    fn option<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
+    pub(crate) fn option<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
         self.byte(u8::from(value.is_some()));
         if let Some(value) = value {
             write(self, value);
@@ -133,9 +146,17 @@ impl Writer {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
+pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn record(&mut self) -> Option<Record> {
         if self.byte()? != FORMAT {
             return None;
@@ -184,7 +205,7 @@ impl<'a> Reader<'a> {
         Some(record.bounded())
     }
 
-    fn principal(&mut self) -> Option<Principal> {
+    pub(crate) fn principal(&mut self) -> Option<Principal> {
         let kind = self.text()?;
         let subject = self.text()?;
         let mut principal = match kind {
@@ -204,37 +225,40 @@ impl<'a> Reader<'a> {
         Some(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Option<&'a [u8; N]> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<&'a [u8; N]> {
         self.take(N)?.try_into().ok()
     }
 
-    fn byte(&mut self) -> Option<u8> {
+    pub(crate) fn byte(&mut self) -> Option<u8> {
         let [byte] = self.array()?;
         Some(*byte)
     }
 
-    fn number(&mut self) -> Option<u64> {
+    pub(crate) fn number(&mut self) -> Option<u64> {
         Some(u64::from_be_bytes(*self.array()?))
     }
 
-    fn count(&mut self) -> Option<usize> {
+    pub(crate) fn count(&mut self) -> Option<usize> {
         usize::try_from(u32::from_be_bytes(*self.array()?)).ok()
     }
 
-    fn id(&mut self) -> Option<TokenId> {
+    pub(crate) fn id(&mut self) -> Option<TokenId> {
         Some(TokenId::from_bytes(*self.array()?))
     }
 
-    fn time(&mut self) -> Option<SystemTime> {
+    pub(crate) fn time(&mut self) -> Option<SystemTime> {
         UNIX_EPOCH.checked_add(Duration::from_nanos(self.number()?))
     }
 
-    fn text(&mut self) -> Option<&'a str> {
+    pub(crate) fn text(&mut self) -> Option<&'a str> {
         let len = self.count()?;
         str::from_utf8(self.take(len)?).ok()
     }
 
-    fn option<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
+    pub(crate) fn option<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<Option<T>> {
         match self.byte()? {
             0 => Some(None),
             1 => read(self).map(Some),

@@ -1,0 +1,40 @@
+//! Engine: the chain of signatures.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::LinkId;
+
+/// The signature of a token: the key to whatever may be added to it.
+#[derive(Clone)]
+pub(super) struct Signature(Zeroizing<[u8; SIGNATURE_LEN]>);
+
+impl Signature {
+    pub(super) fn new(bytes: Zeroizing<[u8; SIGNATURE_LEN]>) -> Self {
+        Self(bytes)
+    }
+
+    /// That of the token with one caveat more. The way back is as long as guessing a key.
+    pub(super) fn extend(&self, caveat: &[u8]) -> Self {
+        // HMAC fills up a short key with zeros (RFC 2104, section 2).
+        let mut key = Zeroizing::new([0; BLOCK_LEN]);
+        for (to, from) in key.iter_mut().zip(&*self.0) {
+            *to = *from;
+        }
+        let mut mac = Hmac::<Sha256>::new((&*key).into());
+        mac.update(caveat);
+        Self(Zeroizing::new(mac.finalize().into_bytes().into()))
+    }
+
+    pub(super) fn link(&self) -> LinkId {
+        LinkId::of_signature(&self.0)
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8; SIGNATURE_LEN] {
+        &self.0
+    }
+}
+
+pub(super) const SIGNATURE_LEN: usize = 32;
+const BLOCK_LEN: usize = 64;

@@ -1,0 +1,2 @@
+-- tag, what has ended long ago, limit
+return sweep(ARGV[2], ARGV[3])
