@@ -163,6 +163,7 @@
     )
 )]
 
+pub mod admission;
 pub mod audit;
 pub mod authenticate;
 pub mod authorize;
