@@ -465,6 +465,69 @@ async fn a_token_that_cannot_be_issued_is_no_refusal() {
     assert_eq!(admission.in_progress(), 0);
 }
 
+#[tokio::test]
+async fn d06_who_is_told_may_ask_back() {
+    // Told under a lock, this would wait for itself for ever.
+    let door = Arc::new(std::sync::OnceLock::<Admission>::new());
+    let seen = Arc::clone(&door);
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let answers = Arc::clone(&asked);
+    let admission = Admission::builder(secret())
+        .with_observer(move |_| {
+            let admission = seen.get().unwrap();
+            answers
+                .lock()
+                .push(admission.quarantined().len() + admission.in_progress());
+        })
+        .build()
+        .unwrap();
+    door.set(admission.clone()).unwrap();
+    let (tokens, cache) = (tokens(), name("cache"));
+    let suspect = Suspect::Plugin(cache.clone());
+    assert!(admission.admit(&Applicant::new(&cache)).is_err());
+    admission.admit(&knows(&cache)).unwrap().confirm().unwrap();
+    admission.quarantine(&tokens, &suspect).await.unwrap();
+    admission.release(&suspect);
+    assert_eq!(*asked.lock(), [0, 1, 1, 0]);
+}
+
+#[cfg(feature = "mtls")]
+#[test]
+fn a_peer_is_who_its_certificate_names_and_nobody_without_one() {
+    use sha2::{Digest, Sha256};
+
+    use crate::{TlsInfo, authenticate::peer};
+
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(["cache.example".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2029, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2031, 1, 1);
+    let certificate = params.self_signed(&key).unwrap();
+    let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_893_456_000);
+    let tls = TlsInfo::new().with_client_certificates([certificate.der()]);
+
+    let found = peer(&tls, now).unwrap().unwrap();
+    let (cache, other) = (name("cache"), name("other"));
+    let peers = Peers::new().with_peer_as("mtls-dns", "cache.example", &cache);
+    let admission = Admission::builder(Rule::Peer(peers)).build().unwrap();
+    let admitted = admission.admit(&Applicant::new(&cache).with_peer(&found));
+    assert!(admitted.unwrap().grounds().peer());
+    let refused = admission.admit(&Applicant::new(&other).with_peer(&found));
+    assert_eq!(
+        refused.unwrap_err().reason(),
+        Some(RefusalReason::PeerNotAllowed)
+    );
+
+    let peers = Peers::new().with_thumbprint(Sha256::digest(certificate.der()).into());
+    let admission = Admission::builder(Rule::Peer(peers)).build().unwrap();
+    let applicant = Applicant::new(&other).with_peer(&found);
+    assert!(admission.admit(&applicant).is_ok());
+
+    assert_eq!(peer(&TlsInfo::new(), now), Ok(None));
+    let later = now + std::time::Duration::from_secs(3 * 365 * 24 * 3600);
+    assert!(peer(&tls, later).is_err());
+}
+
 #[test]
 fn settings_outside_their_range_are_named() {
     let build = || Admission::builder(secret());

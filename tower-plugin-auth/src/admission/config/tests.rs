@@ -163,16 +163,6 @@ fn d04_the_defaults_are_closed_and_what_they_lack_is_said() {
         reason(&admission, &Applicant::new(&cache())),
         Some(RefusalReason::ArtifactMissing)
     );
-    assert_eq!(
-        AdmissionConfig::default()
-            .builder()
-            .unwrap_err()
-            .to_string(),
-        AdmissionConfig::default()
-            .builder()
-            .unwrap_err()
-            .to_string()
-    );
 }
 
 #[test]

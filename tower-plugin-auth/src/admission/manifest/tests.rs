@@ -561,6 +561,18 @@ fn d05_what_was_measured_is_what_counts() {
 }
 
 #[test]
+fn d09_digests_are_the_same_in_either_case() {
+    let upper = Hex(Artifact::of(PROGRAM).sha256())
+        .to_string()
+        .to_uppercase();
+    let json = signed(&document(
+        vec![plugin(json!({ "sha256": upper }))],
+        json!({}),
+    ));
+    assert_eq!(decide(&policy(), &json, |applicant| applicant), Ok(()));
+}
+
+#[test]
 fn a_plugin_has_to_be_listed_as_it_presents_itself() {
     let stranger = name("stranger");
     for (reason, decided) in [
@@ -899,7 +911,7 @@ async fn nobody_can_depend_on_a_plugin_in_quarantine_or_one_that_came_by_other_m
     let keys = crate::token::KeyRing::random(&SystemRng).unwrap();
     let tokens = crate::Tokens::builder(crate::MemoryStore::new(10).unwrap(), keys);
     let tokens = tokens.build().unwrap();
-    let suspect = Suspect::Plugin(store);
+    let suspect = Suspect::Plugin(store.clone());
     admission.quarantine(&tokens, &suspect).await.unwrap();
     admission.release(&suspect);
     assert!(admission.admit(&of(&cache)).is_err());
