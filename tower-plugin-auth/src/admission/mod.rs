@@ -264,7 +264,6 @@ impl Inner {
     }
 
     #[cfg(not(feature = "manifest"))]
-    #[expect(clippy::unused_self, reason = "there is a manifest with the feature")]
     fn decide_by_manifest(&self, _: &Applicant<'_>) -> Result<(), RefusalReason> {
         Err(RefusalReason::Closed)
     }

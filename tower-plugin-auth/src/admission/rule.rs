@@ -96,6 +96,13 @@ pub(super) type OfManifest<'a> = &'a dyn Fn(&Applicant<'_>) -> Result<(), Refusa
 
 impl Rule {
     /// Decides on one applicant. `manifest` is asked where the rule wants to know.
+    #[cfg_attr(
+        not(feature = "manifest"),
+        expect(
+            clippy::only_used_in_recursion,
+            reason = "no rule asks for a manifest without the feature"
+        )
+    )]
     pub(super) fn decide(
         &self,
         applicant: &Applicant<'_>,

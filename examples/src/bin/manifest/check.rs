@@ -50,7 +50,7 @@ impl Verify {
         let manifest = ManifestPolicy::new(keys)
             .with_limits(self.limits.get())
             .verify(&json, SystemClock::new().wall())
-            .map_err(Failure::unsound)?;
+            .map_err(|error| Failure::unsound(error.to_string()))?;
 
         // Everything that is wrong, and not only the first.
         let mut problems = Vec::new();

@@ -106,7 +106,8 @@ fn main() -> ExitCode {
 
 fn list(path: &std::path::Path) -> Result<(), Failure> {
     let json = files::read(path, WIDEST.max_bytes())?;
-    let manifest = Manifest::parse(&json, &WIDEST).map_err(Failure::unsound)?;
+    let manifest =
+        Manifest::parse(&json, &WIDEST).map_err(|error| Failure::unsound(error.to_string()))?;
     println!(
         "generated at {} by {}",
         manifest.generated_at(),
@@ -138,8 +139,8 @@ enum Failure {
 }
 
 impl Failure {
-    fn unsound(problem: impl ToString) -> Self {
-        Self::Unsound(vec![problem.to_string()])
+    fn unsound(problem: impl Into<String>) -> Self {
+        Self::Unsound(vec![problem.into()])
     }
 
     fn file(path: &std::path::Path, error: impl Into<Box<dyn Error>>) -> Self {

@@ -12,7 +12,8 @@ use clap::Args;
 use tower_plugin_auth::{
     SystemRng,
     admission::manifest::{
-        BuildInfo, ManifestBuilder, ManifestKey, PluginEntry, Timestamp, TrustedKeys, sign,
+        BuildInfo, ManifestBuilder, ManifestError, ManifestKey, PluginEntry, Timestamp,
+        TrustedKeys, sign,
     },
     token::SelfId,
 };
@@ -26,7 +27,7 @@ pub(crate) fn keygen(key_id: &str, output: &Path) -> Result<(), Failure> {
     // The id is one, and hosts will take the key.
     TrustedKeys::new()
         .with_key(key_id, &key.public_key())
-        .map_err(Failure::unsound)?;
+        .map_err(|error| Failure::unsound(error.to_string()))?;
     let public_key = STANDARD.encode(key.public_key());
     let seed = Zeroizing::new(STANDARD.encode(key.expose_seed()));
     let text = Zeroizing::new(format!("{key_id} {}\n", *seed));
@@ -52,7 +53,8 @@ pub(crate) fn sign_file(manifest: &Path, key: &Path) -> Result<(), Failure> {
     let (key_id, key) = read_key(&text)
         .ok_or_else(|| Failure::file(key, "not a private key that keygen has made"))?;
     let json = files::read(manifest, WIDEST.max_bytes())?;
-    let signed = sign(&json, key_id, &key, &WIDEST).map_err(Failure::unsound)?;
+    let signed =
+        sign(&json, key_id, &key, &WIDEST).map_err(|error| Failure::unsound(error.to_string()))?;
     files::replace(manifest, &signed)?;
     println!("signed under {key_id}");
     Ok(())
@@ -122,13 +124,15 @@ impl Generate {
             builder = builder.with_plugin(entry);
         }
         // A name that was mistyped would leave a plugin with the wrong version, or free of its dependency.
-        let unused = versions
+        let mut unused = versions
             .into_keys()
             .chain(depends.into_iter().map(|(name, _)| name));
-        if let Some(name) = unused.into_iter().next() {
+        if let Some(name) = unused.next() {
             return Err(Failure::unsound(format!("no file is the plugin {name:?}")));
         }
-        let json = builder.to_json(&limits).map_err(Failure::unsound)?;
+        let json = builder
+            .to_json(&limits)
+            .map_err(|error| Failure::unsound(error.to_string()))?;
         files::create(&self.output, &json, false)?;
         println!("not signed, so it admits nobody: read it, then sign it");
         Ok(())
@@ -164,23 +168,26 @@ impl Generate {
             .map_err(|error| Failure::file(path, error))?;
         let version = versions.remove(&name);
         let version = version.as_deref().unwrap_or(&self.plugin_version);
-        let of_this = |error| Failure::unsound(format!("{filename:?}: {error}"));
+        let of_this = |error: ManifestError| Failure::unsound(format!("{filename:?}: {error}"));
         let mut entry =
             PluginEntry::new(&name, version, &filename, artifact, &self.author).map_err(of_this)?;
-        let (ours, others) = std::mem::take(depends)
+        let (ours, others): (Vec<_>, _) = std::mem::take(depends)
             .into_iter()
             .partition(|(plugin, _)| *plugin == name);
         *depends = others;
-        let ours: Vec<(String, String)> = ours;
         let needs = ours.iter().map(|(_, needed)| needed.parse::<SelfId>());
-        let needs: Vec<_> = needs.collect::<Result<_, _>>().map_err(Failure::unsound)?;
+        let needs: Vec<_> = needs
+            .collect::<Result<_, _>>()
+            .map_err(|error| Failure::unsound(error.to_string()))?;
         entry = entry.with_dependencies(needs);
         if let Some(environment) = &self.environment {
             let mut build = BuildInfo::new(environment)
-                .map_err(Failure::unsound)?
+                .map_err(|error| Failure::unsound(error.to_string()))?
                 .with_reproducible(self.reproducible);
             if let Some(commit) = &self.git_commit {
-                build = build.with_git_commit(commit).map_err(Failure::unsound)?;
+                build = build
+                    .with_git_commit(commit)
+                    .map_err(|error| Failure::unsound(error.to_string()))?;
             }
             entry = entry.with_build_info(build);
         }
