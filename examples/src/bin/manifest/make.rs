@@ -15,7 +15,7 @@ use tower_plugin_auth::{
         BuildInfo, ManifestBuilder, ManifestError, ManifestKey, PluginEntry, Timestamp,
         TrustedKeys, sign,
     },
-    token::SelfId,
+    token::{InvalidSelfId, SelfId},
 };
 use tower_plugin_core::{Clock, SystemClock};
 use zeroize::Zeroizing;
@@ -25,9 +25,10 @@ use crate::{Failure, Limits, WIDEST, files};
 pub(crate) fn keygen(key_id: &str, output: &Path) -> Result<(), Failure> {
     let key = ManifestKey::generate(&SystemRng).map_err(|error| Failure::file(output, error))?;
     // The id is one, and hosts will take the key.
-    TrustedKeys::new()
-        .with_key(key_id, &key.public_key())
-        .map_err(|error| Failure::unsound(error.to_string()))?;
+    let trusted = TrustedKeys::new().with_key(key_id, &key.public_key());
+    if let Err(error) = trusted {
+        return Err(Failure::unsound(error.to_string()));
+    }
     let public_key = STANDARD.encode(key.public_key());
     let seed = Zeroizing::new(STANDARD.encode(key.expose_seed()));
     let text = Zeroizing::new(format!("{key_id} {}\n", *seed));
@@ -177,7 +178,7 @@ impl Generate {
         *depends = others;
         let needs = ours.iter().map(|(_, needed)| needed.parse::<SelfId>());
         let needs: Vec<_> = needs
-            .collect::<Result<_, _>>()
+            .collect::<Result<_, InvalidSelfId>>()
             .map_err(|error| Failure::unsound(error.to_string()))?;
         entry = entry.with_dependencies(needs);
         if let Some(environment) = &self.environment {
