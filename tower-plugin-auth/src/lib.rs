@@ -2,8 +2,8 @@
 //!
 //! [`Tokens`] issues, verifies, rotates and revokes them over a [store](TokenStore). [`AuthLayer`] finds
 //! out who is calling and tells the inner service by a [`Principal`]; [`AuthorizeLayer`] and [`RequireLayer`] decide
-//! what a principal may do. [`CapabilityBroker`] grants capabilities, and [`CapabilityLayer`] lets in who has been
-//! granted one. What a caller gets:
+//! what a principal may do. [`Admission`] decides who gets a token in the first place, [`CapabilityBroker`] grants
+//! capabilities, and [`CapabilityLayer`] lets in who has been granted one. What a caller gets:
 //!
 //! 1. Exactly one `Authorization: Bearer` with a live runtime token, and no `X-Plugin-Runtime-ID` or a
 //!    matching one: let through, once, with the principal in the request's extensions. The same goes for one
@@ -24,6 +24,9 @@
 //!    [reason](grant::DenialReason) there. One that is: let through, once, without the credential and with the
 //!    [`Grant`] in the request's extensions.
 //! 8. An unencrypted connection, where [`RequireSecureTransportLayer`] enforces one: **403**.
+//! 9. A caller that asks for a token and is not admitted: **403**, one text for every
+//!    [reason](admission::RefusalReason). While as many admissions as may go on at once do: **503** with
+//!    `Retry-After`. It is the host that says so, by [`AdmissionError::rejection`](admission::AdmissionError::rejection).
 //!
 //! gRPC, gRPC-Web and Connect callers are told the same in their own protocols. Errors of the inner
 //! service pass untouched; a refusal is a response.
@@ -69,6 +72,15 @@
 //! principal, [`AuthorizeLayer`], validation of payloads, the handler. Put [`AuthLayer`] in front of
 //! *every* route: a route added outside of it is open, unless an [`AuthorizeLayer`] or a [`RequireLayer`]
 //! further in refuses it.
+//!
+//! # Admission
+//!
+//! Whoever may call the host's own handshake may ask for a token, so [`Admission`] asks first: for a secret the
+//! operator has handed out, for a verified peer, for a place in a signed manifest (feature `manifest`), or for several
+//! of these. A manifest is JSON, signed with Ed25519 under a key that the host trusts; it lists the SHA-256 and the size
+//! of every plugin's program, and none that is older than the last one is taken. A plugin or a peer under suspicion goes
+//! into [quarantine](Admission::quarantine): its tokens are revoked, and it is not admitted until it is released. The
+//! module [`admission`] has an example.
 //!
 //! # The life of a token
 //!
@@ -124,6 +136,9 @@
 //!   two ways. A layer between them and the router must not rewrite it.
 //! * [`MemoryStore`] knows the tokens of its own process, and forgets them with it. What Redis may
 //!   forget, and what follows from it, is told at `store::RedisStore`.
+//! * A name a plugin gives itself identifies nobody: [`Admission`] binds it to a program where a manifest is asked for,
+//!   and to a certificate by [`Peers::with_peer_as`](admission::Peers::with_peer_as). With a shared secret alone it does
+//!   not. Each process keeps its own quarantine.
 //! * [`KeyRing`](token::KeyRing) keys belong in a secret store, apart from the records. Keep an old key
 //!   as verify-only until the last token issued under it has expired.
 //! * Lifetimes are compared with the wall clock: keep it synchronised. A token is valid strictly before
@@ -148,6 +163,7 @@
 //! `client` | `client::BearerLayer`: attach a token to requests, and keep it fresh |
 //! `deadline` | `authenticate::Deadline`: 503 when an authenticator takes too long |
 //! `encrypted-file` | `store::EncryptedFileStore` keeps records in one encrypted file (Unix; AES-256-GCM, Tokio) |
+//! `manifest` | `admission::manifest`: signed manifests (Ed25519), and `admission::AdmissionConfig` for configuration files (serde) |
 //! `metrics` | Counts for the `metrics` facade; install its recorder before the first check |
 //! `mtls` | `authenticate::MtlsAuthenticator`: who is calling, by client certificate |
 //! `redis` | `store::RedisStore` and `store::RedisGrantStore` keep records in Redis or Valkey (Tokio); with `cache` |
@@ -180,6 +196,7 @@
     )
 )]
 
+pub mod admission;
 pub mod audit;
 pub mod authenticate;
 pub mod authorize;
@@ -201,6 +218,7 @@ mod random;
 mod refusal;
 mod tokens;
 
+pub use admission::Admission;
 pub use authenticate::{AuthError, AuthLayer, Authenticator, BearerAuthenticator};
 pub use authorize::{AuthorizeLayer, RequireLayer};
 pub use broker::{Capability, CapabilityBroker, Grant, GrantEvent, GrantRequest};

@@ -44,7 +44,7 @@ pub use function::{FromAsyncFn, FromFn, from_async_fn, from_fn};
 pub use future::ResponseFuture;
 pub use layer::AuthLayer;
 #[cfg(feature = "mtls")]
-pub use mtls::{Identity, IdentitySource, MtlsAuthenticator, identify};
+pub use mtls::{Identity, IdentitySource, MtlsAuthenticator, identify, peer};
 pub use service::Auth;
 #[cfg(feature = "tower-http")]
 pub use tower_http::{Authorizing, RequestAuthorizer};

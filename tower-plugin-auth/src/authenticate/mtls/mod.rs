@@ -1,12 +1,12 @@
-use std::{borrow::Cow, fmt, future::Ready, sync::Arc};
+use std::{borrow::Cow, fmt, future::Ready, sync::Arc, time::SystemTime};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::request::Parts;
 use sha2::{Digest, Sha256};
 use tower_plugin_core::{Clock, Principal, SystemClock};
 
-use super::{AuthError, Authenticator};
-use crate::{Answer, transport::connection};
+use super::{AuthError, Authenticator, CredentialProblem};
+use crate::{Answer, TlsInfo, transport::connection};
 
 mod identity;
 
@@ -76,12 +76,7 @@ impl Authenticator for MtlsAuthenticator {
 
     fn authenticate(&self, request: &Parts) -> Answer<Result<Principal, AuthError>, Self::Future> {
         let principal = connection::with_client_certificate(&request.extensions, |der| {
-            let der = der.ok_or(AuthError::Missing)?;
-            let identity = identify(der, self.clock.wall())?;
-            let thumbprint = URL_SAFE_NO_PAD.encode(Sha256::digest(der));
-            Ok(identity
-                .into_principal()
-                .with_attribute("x5t#S256", thumbprint))
+            Ok(principal(der, self.clock.wall())?)
         });
         Answer::Ready(principal)
     }
@@ -95,6 +90,24 @@ impl Authenticator for MtlsAuthenticator {
     fn waits_only_for_credentials(&self) -> bool {
         true
     }
+}
+
+/// Who is at the other end of a connection, where there is no request yet: what [`MtlsAuthenticator`] would say.
+/// `None` if the client has shown no certificate.
+///
+/// # Errors
+///
+/// [`CredentialProblem`] as [`identify`] has it.
+pub fn peer(tls: &TlsInfo, now: SystemTime) -> Result<Option<Principal>, CredentialProblem> {
+    let own = tls.client_certificates().next();
+    own.map(|der| principal(der, now)).transpose()
+}
+
+fn principal(der: &[u8], now: SystemTime) -> Result<Principal, CredentialProblem> {
+    let thumbprint = URL_SAFE_NO_PAD.encode(Sha256::digest(der));
+    Ok(identify(der, now)?
+        .into_principal()
+        .with_attribute("x5t#S256", thumbprint))
 }
 
 impl fmt::Debug for MtlsAuthenticator {

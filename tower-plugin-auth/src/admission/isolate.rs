@@ -1,0 +1,151 @@
+//! Putting somebody in quarantine, and letting them go.
+
+use std::{collections::HashSet, future::Future, pin::Pin, sync::Arc};
+
+use tower_plugin_core::Principal;
+
+use super::{Admission, AdmissionEvent, QuarantineError, Suspect};
+use crate::{
+    store::{Cursor, List, StoreError, TokenStore},
+    tokens::Tokens,
+};
+
+pub(super) type RevokeGrants = Arc<
+    dyn Fn(Principal) -> Pin<Box<dyn Future<Output = Result<u64, StoreError>> + Send>>
+        + Send
+        + Sync,
+>;
+
+/// What was taken from somebody who is in quarantine now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Isolated {
+    /// How many tokens were revoked.
+    pub tokens: u64,
+    /// How many grants, if [somebody](super::AdmissionBuilder::with_grant_revocation) was there to revoke any.
+    pub grants: Option<u64>,
+}
+
+impl Admission {
+    /// Keeps a suspect out from now on, and revokes the tokens and grants it has.
+    ///
+    /// It is kept out before anything else happens, so whoever is being admitted at this moment gets no token that
+    /// works. A plugin is known by the name it calls itself: where all share one secret and nothing else is asked for, it may
+    /// come back under another, so replace the secret, too. Of a plugin, every run is looked for in the whole store, page by page: this is for incidents. Do it
+    /// again if it has failed or was cancelled. Every copy of a host keeps its own quarantine, while a store they
+    /// share loses the tokens for all of them: tell the others, e.g. by the [event](AdmissionEvent::Quarantined).
+    ///
+    /// # Errors
+    ///
+    /// [`QuarantineError`] says what could not be done. Everything else was.
+    pub async fn quarantine<S: TokenStore>(
+        &self,
+        tokens: &Tokens<S>,
+        suspect: &Suspect,
+    ) -> Result<Isolated, QuarantineError> {
+        let is_kept_out = self.0.quarantine.lock().put(suspect);
+        #[cfg(feature = "manifest")]
+        if let (Some(shelf), Suspect::Plugin(name)) = (&self.0.shelf, suspect) {
+            shelf.left(name.as_str());
+        }
+
+        let mut grants = Grants {
+            revoke: self.0.revoke_grants.as_ref(),
+            revoked: 0,
+            failure: None,
+        };
+        grants.revoke_of(suspect.as_principal()).await;
+        let revoked = revoke_tokens(tokens, suspect, &mut grants).await;
+        let told = grants.revoke.is_some() && grants.failure.is_none();
+        let isolated = Isolated {
+            tokens: revoked.as_ref().copied().unwrap_or(0),
+            grants: told.then_some(grants.revoked),
+        };
+        self.0.observer.tell(&AdmissionEvent::Quarantined {
+            suspect,
+            tokens: revoked.as_ref().ok().copied(),
+            grants: isolated.grants,
+        });
+        revoked.map_err(QuarantineError::Tokens)?;
+        if let Some(error) = grants.failure {
+            return Err(QuarantineError::Grants(error));
+        }
+        match is_kept_out {
+            true => Ok(isolated),
+            false => Err(QuarantineError::Full),
+        }
+    }
+
+    /// Lets a suspect apply again; whether it was kept out. What was revoked stays revoked.
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "whether it was kept out may not matter"
+    )]
+    pub fn release(&self, suspect: &Suspect) -> bool {
+        let was_kept_out = self.0.quarantine.lock().release(suspect);
+        if was_kept_out {
+            self.0.observer.tell(&AdmissionEvent::Released { suspect });
+        }
+        was_kept_out
+    }
+
+    /// Whether somebody is kept out.
+    #[must_use]
+    pub fn is_quarantined(&self, suspect: &Suspect) -> bool {
+        self.0.quarantine.lock().holds(suspect)
+    }
+
+    /// All who are kept out, in no order, to be written down for the next run.
+    #[must_use]
+    pub fn quarantined(&self) -> Vec<Suspect> {
+        self.0.quarantine.lock().iter().cloned().collect()
+    }
+}
+
+struct Grants<'a> {
+    revoke: Option<&'a RevokeGrants>,
+    revoked: u64,
+    failure: Option<StoreError>,
+}
+
+impl Grants<'_> {
+    // One failure is no reason to leave the others alive.
+    async fn revoke_of(&mut self, holder: Principal) {
+        let Some(revoke) = self.revoke else { return };
+        match revoke(holder).await {
+            Ok(count) => self.revoked = self.revoked.saturating_add(count),
+            Err(error) => self.failure = Some(error),
+        }
+    }
+}
+
+async fn revoke_tokens<S: TokenStore>(
+    tokens: &Tokens<S>,
+    suspect: &Suspect,
+    grants: &mut Grants<'_>,
+) -> Result<u64, StoreError> {
+    let mut revoked = 0;
+    let mut last = None;
+    loop {
+        let mut list = List::all()
+            .with_limit(List::MAX_LIMIT)
+            .unwrap_or(List::all());
+        if let Some(last) = last {
+            list = list.after(last);
+        }
+        let page = tokens.list(&list).await?;
+        let Some(end) = page.last() else {
+            return Ok(revoked);
+        };
+        last = Some(Cursor::of(end));
+        let mut seen = HashSet::new();
+        for record in &page {
+            let owner = record.principal();
+            if suspect.owns_as(owner) && seen.insert((owner.kind(), owner.subject())) {
+                revoked += tokens.revoke_subject(owner.kind(), owner.subject()).await?;
+                let holder = Principal::new(owner.kind().to_owned(), owner.subject());
+                grants.revoke_of(holder).await;
+            }
+        }
+    }
+}
