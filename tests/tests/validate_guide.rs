@@ -166,9 +166,16 @@ async fn a_plain_http_caller_is_told_what_the_guide_shows() {
 fn every_test_the_guide_names_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut named = 0;
-    for name in GUIDE.split('`').filter(|text| text.contains("::")) {
+    let is_path = |text: &&str| {
+        text.contains("::")
+            && text
+                .bytes()
+                .all(|b| b"abcdefghijklmnopqrstuvwxyz0123456789_:".contains(&b))
+    };
+    for name in GUIDE.split('`').filter(is_path) {
         let (place, test) = name.rsplit_once("::").unwrap();
-        if !test.contains('_') || !place.starts_with(|c: char| c.is_ascii_lowercase()) {
+        // What is called, and not tested, has a short name.
+        if test.split('_').count() < 4 {
             continue;
         }
         let module = place.replace("::", "/");
