@@ -29,6 +29,13 @@ simulate:
 fuzz target:
     cargo +nightly fuzz run {{target}} fuzz/corpus/{{target}} fuzz/seeds/{{target}} -- -max_total_time=600
 
+# What is wrong with a request, read by clients in Python; python3 with venv, and a package registry.
+clients:
+    cargo build --package tower-plugin-examples --bin axum-validate --bin tonic-validate
+    python3 -m venv target/clients
+    target/clients/bin/pip install --quiet 'grpcio>=1.60' 'grpcio-status>=1.60'
+    target/clients/bin/python examples/clients/violations.py target/debug
+
 # Ours against the peers; figures to believe need a quiet machine.
 compare *args:
     cargo run --release --package tower-plugin-benches --bin compare -- {{args}}

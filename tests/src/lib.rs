@@ -225,3 +225,8 @@ struct RateLimiting;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/migration.md")]
 struct Migration;
+
+/// The guide to validation, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/validation.md")]
+struct Validation;

@@ -29,7 +29,7 @@ pub use known::well_known;
 pub use rules::{Fault, FaultKind, FramingRules, ObsText};
 
 use authority::is_host_and_port;
-use known::is_single;
+use known::{is_single, may_frame};
 use names::Names;
 
 /// Checks one request's fields. Made by [`FramingRules::scan`].
@@ -45,7 +45,7 @@ use names::Names;
 /// for (name, value) in fields {
 ///     scan.field(name, value, &mut |fault| faults.push(fault));
 /// }
-/// scan.finish(Head::default(), fields.map(|(name, _)| name), &mut |fault| faults.push(fault));
+/// scan.finish(Head::default(), || fields, &mut |fault| faults.push(fault));
 ///
 /// assert_eq!(faults.len(), 1);
 /// assert_eq!(faults[0].kind(), FaultKind::Duplicate);
@@ -57,6 +57,9 @@ pub struct Scan<'a> {
     version: Version,
     previous: &'a [u8],
     values: usize,
+    /// A value holds something other than printable ASCII.
+    suspicious: bool,
+    /// A name may hold an underscore.
     underscore: bool,
     host: Option<Host<'a>>,
     content_length: Option<u64>,
@@ -71,6 +74,7 @@ impl<'a> Scan<'a> {
             version,
             previous: &[],
             values: 0,
+            suspicious: false,
             underscore: false,
             host: None,
             content_length: None,
@@ -85,10 +89,19 @@ impl<'a> Scan<'a> {
     pub fn field(&mut self, name: &'a [u8], value: &'a [u8], report: &mut impl FnMut(Fault)) {
         let again = self.values > 0 && name == self.previous;
         self.previous = name;
+        self.suspicious |= !chars::accepts(value, ObsText::Reject);
+        self.underscore |= name.contains(&b'_');
         self.next(again, name, value, report);
     }
 
-    /// Looks at a field, of which is known whether the one before had the same name.
+    /// Notes what was seen of all fields at once.
+    #[inline]
+    pub(crate) const fn note(&mut self, suspicious: bool, underscore: bool) {
+        self.suspicious = suspicious;
+        self.underscore = underscore;
+    }
+
+    /// Looks at a field but for its characters. It is known whether the one before had the same name.
     #[inline]
     pub(crate) fn next(
         &mut self,
@@ -97,9 +110,6 @@ impl<'a> Scan<'a> {
         value: &'a [u8],
         report: &mut impl FnMut(Fault),
     ) {
-        if !chars::accepts(value, self.rules.obs_text) {
-            report(Fault::of(FaultKind::ValueChars, name));
-        }
         if again {
             self.values += 1;
             // Said once, however often it is repeated.
@@ -109,7 +119,13 @@ impl<'a> Scan<'a> {
             return;
         }
         self.values = 1;
-        self.underscore |= chars::has_underscore(name);
+        if may_frame(name) {
+            self.frame(name, value, report);
+        }
+    }
+
+    /// Looks at a field that says where a message ends, or whom it is for.
+    fn frame(&mut self, name: &'a [u8], value: &'a [u8], report: &mut impl FnMut(Fault)) {
         match name {
             b"connection" | b"keep-alive" | b"proxy-connection" | b"upgrade"
                 if self.version == Version::Http2 =>
@@ -152,15 +168,16 @@ impl<'a> Scan<'a> {
         self.content_length
     }
 
-    /// Reports what only shows when all fields are known. `names` are those of the fields, once
-    /// more; they are looked at only if one of them holds an underscore.
+    /// Reports what only shows when all fields are known. `fields` gives the same once more, which
+    /// is asked of it only if a value holds a suspicious character or a name an underscore.
     #[inline]
-    pub fn finish(
-        &self,
-        head: Head<'_>,
-        names: impl IntoIterator<Item = &'a [u8]>,
-        report: &mut impl FnMut(Fault),
-    ) {
+    pub fn finish<I>(&self, head: Head<'_>, fields: impl Fn() -> I, report: &mut impl FnMut(Fault))
+    where
+        I: IntoIterator<Item = (&'a [u8], &'a [u8])>,
+    {
+        if self.suspicious {
+            self.find_bad_values(fields(), report);
+        }
         if self.has_content_length && self.has_transfer_encoding {
             report(Fault::of(FaultKind::TwoLengths, b"content-length"));
         }
@@ -179,8 +196,24 @@ impl<'a> Scan<'a> {
             }
             (_, Some(_)) => {}
         }
-        if self.underscore && !self.rules.ambiguous_names && Names::collide(names) {
+        if self.underscore
+            && !self.rules.ambiguous_names
+            && Names::collide(fields().into_iter().map(|(name, _)| name))
+        {
             report(Fault::of(FaultKind::AmbiguousName, b""));
+        }
+    }
+
+    #[cold]
+    fn find_bad_values(
+        &self,
+        fields: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
+        report: &mut impl FnMut(Fault),
+    ) {
+        for (name, value) in fields {
+            if !chars::accepts(value, self.rules.obs_text) {
+                report(Fault::of(FaultKind::ValueChars, name));
+            }
         }
     }
 }

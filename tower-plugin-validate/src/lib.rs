@@ -95,8 +95,9 @@
 //! The checks are total: no request makes them fail, block or panic, so there is no failing open or
 //! closed to choose between. A request that breaks a rule is refused; rules that make no sense are
 //! an error when they are built. What a user's own check or parser does is the user's. Forwarding a
-//! request whose path is already canonical allocates nothing but the extension, and what typed
-//! metadata takes.
+//! request whose path is already canonical allocates nothing but the extension (once; three times if the
+//! request has no extensions yet; not at all [without it](RuleSet::with_canonical_path)), and what
+//! typed metadata takes.
 //!
 //! What is [observed](Mode::Observe) passes. A request whose path would be refused then has no
 //! [`CanonicalPath`], so that permission checks which need one go on refusing it.
@@ -108,9 +109,9 @@
 //! `axum` | Extractors that check what they parse ([`payload`]) |
 //! `garde` | Check with garde's derive |
 //! `pattern` | Regular expressions of your own, compiled to tables of limited size (`metadata::Pattern`) |
-//! `serde` | Header fields as a struct that derives `Deserialize` (`TypedMetadata::of`) |
+//! `serde` | Header fields as a struct that derives `Deserialize` (`TypedMetadata::of`, `TypedMetadata::checked`) |
 //! `tonic` | Check messages, and each message of a stream |
-//! `validator` | Check payloads, and header fields (`TypedMetadata::checked`), with validator's derive |
+//! `validator` | Check payloads, and header fields, with validator's derive |
 //!
 //! The engines ([`limits`], [`framing`], [`path`], [`metadata`], [`format`](mod@format),
 //! [`payload::shape`], [`body::envelope`]) know nothing of Tower or HTTP libraries and can be used on

@@ -125,6 +125,18 @@ impl Limits {
         Some(max as u64)
     }
 
+    /// Whether fields of these sizes are within the limits for certain.
+    pub(crate) const fn allow(&self, sizes: &Sizes) -> bool {
+        let bytes = sizes
+            .bytes
+            .saturating_add(sizes.count.saturating_mul(FIELD_OVERHEAD));
+        sizes.count <= self.header_count
+            && bytes <= self.header_list_bytes
+            && sizes.longest_name <= self.name_bytes
+            && sizes.longest_value <= self.value_bytes
+            && sizes.repeated < self.values_per_name
+    }
+
     /// Starts counting the fields of one request.
     #[must_use]
     pub const fn tally(&self) -> Tally<'_> {
@@ -189,6 +201,18 @@ impl Limits {
             _ => Ok(()),
         }
     }
+}
+
+/// How large the fields of a request are, in one look at all of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sizes {
+    pub(crate) count: usize,
+    /// Of names and values alone.
+    pub(crate) bytes: usize,
+    pub(crate) longest_name: usize,
+    pub(crate) longest_value: usize,
+    /// How many have the name of the one before.
+    pub(crate) repeated: usize,
 }
 
 /// The count so far of one request's fields. Made by [`Limits::tally`].

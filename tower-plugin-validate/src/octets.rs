@@ -51,6 +51,69 @@ fn every<const N: usize>(octets: &[u8; N], test: impl Fn(u8) -> bool) -> bool {
     octets.iter().fold(true, |all, &b| all & test(b))
 }
 
+/// Shows every octet of a text, some of them more than once, eight at a time: what is made of them stays
+/// in a register, and is asked for once when many texts were looked at.
+#[inline]
+fn words(text: &[u8], mut look: impl FnMut(u64)) {
+    let mut both = |octets: &[u8; 16]| {
+        let octets = u128::from_le_bytes(*octets);
+        look(octets as u64);
+        look((octets >> 64) as u64);
+    };
+    // Most texts need no loop.
+    if let (Some((first, rest)), Some(last)) = (text.split_first_chunk(), text.last_chunk()) {
+        both(first);
+        both(last);
+        if rest.len() > 16 {
+            rest.as_chunks().0.iter().for_each(both);
+        }
+    } else if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+        look(u64::from_le_bytes(*first));
+        look(u64::from_le_bytes(*last));
+    } else if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        look(u64::from(first) | u64::from(last) << 32);
+    } else {
+        for &octet in text {
+            look(u64::from(octet));
+        }
+    }
+}
+
+/// What the words of several texts have among them, in one bit of each octet.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen<const BIT: u8>(u64);
+
+/// Whether there is an octet above ASCII.
+pub(crate) type NonAscii = Seen<0x80>;
+
+/// Whether there is one of the 32 octets where the capitals of ASCII are, or the same above ASCII. Of
+/// those, a name in lower case can only have `_` and `^`.
+pub(crate) type CapitalRow = Seen<0x40>;
+
+impl<const BIT: u8> Seen<BIT> {
+    /// Whether it was there in any of them.
+    #[inline]
+    pub(crate) const fn any(self) -> bool {
+        self.0 & u64::from_ne_bytes([BIT; 8]) != 0
+    }
+}
+
+impl NonAscii {
+    #[inline]
+    pub(crate) fn look_at(&mut self, text: &[u8]) {
+        words(text, |word| self.0 |= word);
+    }
+}
+
+impl CapitalRow {
+    #[inline]
+    pub(crate) fn look_at(&mut self, text: &[u8]) {
+        // The seventh bit, without the sixth.
+        words(text, |word| self.0 |= word & !(word << 1));
+    }
+}
+
 /// A letter of ASCII, by arithmetic: vectors have no tables.
 #[inline]
 pub(crate) const fn is_letter(b: u8) -> bool {
@@ -81,6 +144,45 @@ mod tests {
             prop_assert_eq!(all(&text, |b| b != b'a'), !text.contains(&b'a'));
             let pair = text.windows(2).any(|pair| pair == b"ab");
             prop_assert_eq!(any_pair(&text, |a, b| (a == b'a') & (b == b'b')), pair);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn texts_are_seen_for_what_they_are(
+            texts in prop::collection::vec(prop::collection::vec(edges(), 0..40), 0..4),
+        ) {
+            let (mut beyond, mut capitals) = (NonAscii::default(), CapitalRow::default());
+            for text in &texts {
+                beyond.look_at(text);
+                capitals.look_at(text);
+            }
+            let texts = texts.concat();
+            prop_assert_eq!(beyond.any(), !texts.is_ascii());
+            prop_assert_eq!(capitals.any(), texts.iter().any(|b| b & 0x60 == 0x40));
+        }
+    }
+
+    /// Mostly octets at the edges of what is looked for.
+    fn edges() -> impl Strategy<Value = u8> {
+        let edges = prop::sample::select(&b"\0\x01\x1f ^_`~\x7f\x80\xa0\xdf\xff"[..]);
+        prop_oneof![8 => b' '..=b'~', 1 => edges, 1 => any::<u8>()]
+    }
+
+    #[test]
+    fn every_octet_is_seen_for_what_it_is_wherever_it_is() {
+        for octet in 0..=255 {
+            for length in (1..20).chain([31, 32, 33, 47, 48, 49, 65]) {
+                for place in 0..length {
+                    let mut text = vec![b'a'; length];
+                    text[place] = octet;
+                    let (mut beyond, mut capital) = (NonAscii::default(), CapitalRow::default());
+                    beyond.look_at(&text);
+                    capital.look_at(&text);
+                    assert_eq!(beyond.any(), !octet.is_ascii());
+                    assert_eq!(capital.any(), octet & 0x60 == 0x40, "{octet}");
+                }
+            }
         }
     }
 

@@ -26,7 +26,7 @@ pub use rules::{EmptySegments, NonCanonical, PathRules};
 use core::fmt;
 use std::borrow::Cow;
 
-use crate::octets::{all, any_pair};
+use crate::octets::{all, any_pair, is_letter};
 use rules::Shape;
 
 /// Decides whether a path can be trusted to mean one thing, and gives its canonical spelling.
@@ -207,6 +207,12 @@ impl core::error::Error for PathViolation {}
 fn is_plain(path: &[u8]) -> bool {
     if path.first() != Some(&b'/') {
         return false;
+    }
+    // Most paths: letters, digits, `-` to `9`, and no dot or slash beside another one.
+    let usual = |b: u8| is_letter(b) | (b.wrapping_sub(b'-') <= b'9' - b'-') | (b == b'_');
+    let divides = |b: u8| b & 0xfe == b'.';
+    if all(path, usual) && !any_pair(path, |a, b| divides(a) & divides(b)) {
+        return true;
     }
     let suspect = any_pair(path, |a, b| {
         ((a == b'/') & ((b == b'/') | (b == b'.') | (b == b';'))) | ((a == b'.') & (b == b'.'))

@@ -6,7 +6,11 @@ use super::{Rejection, json};
 /// `code`, `reason` and `errors` are extension members.
 pub(super) fn body(rejection: &Rejection) -> String {
     let status = rejection.status();
-    let mut out = String::with_capacity(256);
+    // Few allocations: what an entry takes is mostly its three texts.
+    let errors = rejection.violations().iter().map(|violation| {
+        violation.field().len() + violation.reason().len() + violation.description().len() + 36
+    });
+    let mut out = String::with_capacity(256 + errors.sum::<usize>());
     let problem_type = rejection.0.problem_type.unwrap_or("about:blank");
     json::push_member(&mut out, "{\"type\":", problem_type);
     json::push_member(
@@ -32,18 +36,20 @@ fn push_errors(out: &mut String, rejection: &Rejection) {
     let mut budget = super::details::MAX_ENCODED;
     let mut truncated = rejection.0.violations_left_out;
     for violation in rejection.violations() {
-        let mut entry = String::from("{\"field\":");
-        json::push_string(&mut entry, violation.field());
-        json::push_member(&mut entry, ",\"code\":", violation.reason());
-        json::push_member(&mut entry, ",\"detail\":", violation.description());
-        entry.push('}');
-        let Some(left) = budget.checked_sub(entry.len()) else {
+        let start = out.len();
+        out.push(separator);
+        json::push_member(out, "{\"field\":", violation.field());
+        json::push_member(out, ",\"code\":", violation.reason());
+        json::push_member(out, ",\"detail\":", violation.description());
+        out.push('}');
+        // Without the separator.
+        let entry = out.len() - start - 1;
+        let Some(left) = budget.checked_sub(entry) else {
+            out.truncate(start);
             truncated = true;
             continue;
         };
         budget = left;
-        out.push(separator);
-        out.push_str(&entry);
         separator = ',';
     }
     if separator == '[' {

@@ -26,6 +26,15 @@ impl Violation {
         }
     }
 
+    /// The same, somewhere else.
+    #[must_use]
+    pub fn with_field(self, field: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            field: field.into(),
+            ..self
+        }
+    }
+
     /// Where it is.
     #[must_use]
     pub fn field(&self) -> &str {

@@ -3,10 +3,16 @@
 use core::net::Ipv6Addr;
 
 use super::decimal;
+use crate::octets::{all, is_digit, is_letter};
 
 /// `uri-host [ ":" port ]` of RFC 9110, section 7.2, except that a host is not empty, has no list
 /// separator in it, and that an address in brackets is one of IPv6.
 pub(super) fn is_host_and_port(text: &[u8]) -> bool {
+    // Most hosts are nothing but a name.
+    let plain = |b| is_letter(b) | is_digit(b) | (b == b'.') | (b == b'-');
+    if !text.is_empty() && all(text, plain) {
+        return true;
+    }
     let (is_host, port) = match text.strip_prefix(b"[") {
         Some(rest) => {
             let mut parts = rest.splitn(2, |&b| b == b']');

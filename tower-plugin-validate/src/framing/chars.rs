@@ -12,11 +12,6 @@ pub(super) fn accepts(value: &[u8], obs_text: ObsText) -> bool {
     }
 }
 
-#[inline]
-pub(super) fn has_underscore(name: &[u8]) -> bool {
-    !all(name, |b| b != b'_')
-}
-
 const fn is_printable(b: u8) -> bool {
     // One comparison for 0x20 to 0x7E.
     (b.wrapping_sub(0x20) < 0x5f) | (b == b'\t')

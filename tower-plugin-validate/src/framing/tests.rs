@@ -17,8 +17,9 @@ fn faults(
     for (name, value) in fields {
         scan.field(name, value, &mut |fault| found.push(fault));
     }
-    let names = fields.iter().map(|(name, _)| *name);
-    scan.finish(head, names, &mut |fault| found.push(fault));
+    scan.finish(head, || fields.iter().copied(), &mut |fault| {
+        found.push(fault)
+    });
     found
 }
 
@@ -396,7 +397,6 @@ fn one_octet_is_found_wherever_it_stands_in_a_text_of_any_length() {
     for length in 0..70 {
         let clean = vec![b'v'; length];
         assert!(chars::accepts(&clean, ObsText::Reject), "{length}");
-        assert!(!chars::has_underscore(&clean), "{length}");
         for at in 0..length {
             let with = |octet| {
                 let mut text = clean.clone();
@@ -409,7 +409,6 @@ fn one_octet_is_found_wherever_it_stands_in_a_text_of_any_length() {
             }
             assert!(!chars::accepts(&with(0x80), ObsText::Reject));
             assert!(chars::accepts(&with(0xff), ObsText::Allow));
-            assert!(chars::has_underscore(&with(b'_')), "{at} of {length}");
         }
     }
 }

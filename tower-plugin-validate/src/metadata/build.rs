@@ -8,7 +8,7 @@ use super::{
     check::Check,
     index::Index,
     rule::Kind,
-    schema::{Compiled, Cross, Prefix, Slot},
+    schema::{Compiled, Cross, Places, Prefix, Slot},
 };
 
 /// Collects the rules of a [`Schema`]. The last rule given for a name or a prefix counts; nothing
@@ -145,19 +145,29 @@ impl SchemaBuilder {
             .iter()
             .filter_map(|prefix| prefix.text.bytes().next());
         let prefix_starts = starts.fold(0, |set, b| set | 1_u32 << (b & 0x1f));
-        let is_open =
-            self.any_binary.is_none() && prefixes.is_empty() && self.unknown == Unknown::Allow;
+        let is_open = self.any_binary.is_none() && self.unknown == Unknown::Allow;
+        let rules = rules.into_iter().enumerate();
+        let slots: Box<[_]> = rules.map(|(place, rule)| Slot::at(place, rule)).collect();
+        let mut required = Places::NONE;
+        for place in slots
+            .iter()
+            .filter(|slot| slot.required)
+            .filter_map(|slot| slot.place)
+        {
+            required.add(place);
+        }
         Schema {
             compiled: Arc::new(Compiled {
                 source,
                 index: Index::new(names.into_iter().map(Into::into).collect()),
-                slots: rules.into_iter().map(Slot::from).collect(),
+                slots,
                 prefixes: prefixes.into(),
                 prefix_starts,
                 any_binary: self.any_binary.map(Slot::from),
                 crosses: self.crosses.into(),
                 unknown: self.unknown,
                 is_open,
+                required,
             }),
         }
     }

@@ -3,6 +3,7 @@
 use core::fmt;
 use std::{borrow::Cow, sync::Arc};
 
+use super::finding::Words;
 use crate::format::{Format, UrlRule};
 
 /// A check, with what a caller is told when it fails.
@@ -34,40 +35,47 @@ pub(super) type Holds = dyn Fn(&[u8]) -> bool + Send + Sync;
 impl Check {
     /// The reason and the description, if the value fails.
     #[inline]
-    pub(super) fn failure(&self, value: &[u8]) -> Option<(&'static str, &str)> {
+    pub(super) fn failure(&self, value: &[u8]) -> Option<(&'static str, Words<'_>)> {
         match self {
             Self::Custom {
                 reason,
                 description,
                 holds,
-            } => (!holds(value)).then_some((*reason, description.as_ref())),
+            } => (!holds(value)).then_some((
+                *reason,
+                match description {
+                    Cow::Borrowed(words) => Words::Ours(words),
+                    Cow::Owned(words) => Words::Schema(words),
+                },
+            )),
             Self::Format(format) => format
                 .check(value)
                 .err()
-                .map(|_| (format.reason(), format.description())),
+                .map(|_| (format.reason(), Words::Ours(format.description()))),
             Self::Integer {
                 min,
                 max,
                 description,
             } => {
                 let fits = integer(value).is_some_and(|value| (*min..=*max).contains(&value));
-                (!fits).then_some(("INTEGER", &**description))
+                (!fits).then_some(("INTEGER", Words::Schema(description)))
             }
             Self::OneOf {
                 values,
                 description,
             } => {
                 let listed = values.binary_search_by(|listed| (**listed).cmp(value));
-                listed.is_err().then_some(("ONE_OF", &**description))
+                listed
+                    .is_err()
+                    .then_some(("ONE_OF", Words::Schema(description)))
             }
             #[cfg(feature = "pattern")]
-            Self::Pattern(pattern) => {
-                (!pattern.is_match(value)).then_some(("PATTERN", pattern.description()))
-            }
+            Self::Pattern(pattern) => (!pattern.is_match(value))
+                .then_some(("PATTERN", Words::Schema(pattern.description()))),
             Self::Url(rule) => rule
                 .check(value)
                 .err()
-                .map(|invalid| (invalid.reason(), invalid.description())),
+                .map(|invalid| (invalid.reason(), Words::Ours(invalid.description()))),
         }
     }
 }

@@ -6,8 +6,9 @@ use super::{
     Finding, Unknown,
     bin::{decode_one, measure, values},
     build::MAX_PREFIXES,
+    finding::Words,
     rule::Kind,
-    schema::{Compiled, Slot},
+    schema::{Compiled, Places, Slot},
 };
 use crate::framing::well_known;
 
@@ -16,22 +17,13 @@ use crate::framing::well_known;
 pub struct Scan<'s> {
     schema: &'s Compiled,
     /// Of the field before.
-    rule: Found<'s>,
+    rule: Option<&'s Slot>,
     previous: &'s [u8],
     values: usize,
-    /// Names with a rule of their own that were there with a value that is not empty.
-    present: [u64; 4],
+    /// Required names that were there with a value that is not empty.
+    present: Places,
     prefix_names: [u16; MAX_PREFIXES],
     found: bool,
-}
-
-/// Where the rule of a name is.
-#[derive(Clone, Copy, Debug)]
-enum Found<'s> {
-    Key(usize, &'s Slot),
-    None,
-    /// Of a prefix or of all `-bin` names.
-    Wide(&'s Slot),
 }
 
 impl<'s> Scan<'s> {
@@ -39,10 +31,10 @@ impl<'s> Scan<'s> {
     pub(super) const fn new(schema: &'s Compiled) -> Self {
         Self {
             schema,
-            rule: Found::None,
+            rule: None,
             previous: &[],
             values: 0,
-            present: [0; 4],
+            present: Places::NONE,
             prefix_names: [0; MAX_PREFIXES],
             found: false,
         }
@@ -77,64 +69,61 @@ impl<'s> Scan<'s> {
             self.values = 1;
             self.rule = self.look_up(name, report);
         }
-        let (slot, place) = match self.rule {
-            Found::None => return,
-            Found::Key(place, slot) => (slot, Some(place)),
-            Found::Wide(slot) => (slot, None),
-        };
+        let Some(slot) = self.rule else { return };
         if let Some((reason, description)) = self.failure(slot, value) {
             self.found = true;
-            let name = place.and_then(|place| self.schema.index.name(place));
+            let name = slot.place.and_then(|place| self.schema.index.name(place));
             report(Finding::new(name, reason, description));
         }
-        if let Some(place) = place.filter(|_| !value.is_empty())
-            && let Some(word) = self.present.get_mut(place / 64)
+        if slot.required
+            && !value.is_empty()
+            && let Some(place) = slot.place
         {
-            *word |= 1 << (place % 64);
+            self.present.add(place);
         }
     }
 
     /// The rule of a name that was not there before.
     #[inline]
-    fn look_up(&mut self, name: &[u8], report: &mut impl FnMut(Finding<'s>)) -> Found<'s> {
+    fn look_up(&mut self, name: &[u8], report: &mut impl FnMut(Finding<'s>)) -> Option<&'s Slot> {
         let schema = self.schema;
         if let Some(place) = schema.index.find(name) {
-            return match schema.slots.get(place) {
-                Some(slot) => Found::Key(place, slot),
-                None => Found::None,
-            };
+            return schema.slots.get(place);
         }
-        if schema.is_open {
-            return Found::None;
+        let first = name.first().copied().unwrap_or(0);
+        // Nothing but a prefix can have a rule for it, and none starts like this.
+        if schema.is_open && schema.prefix_starts >> (first & 0x1f) & 1 == 0 {
+            return None;
         }
         self.look_further(name, report)
     }
 
     /// The rule of a name that has none of its own.
-    fn look_further(&mut self, name: &[u8], report: &mut impl FnMut(Finding<'s>)) -> Found<'s> {
+    fn look_further(
+        &mut self,
+        name: &[u8],
+        report: &mut impl FnMut(Finding<'s>),
+    ) -> Option<&'s Slot> {
         let schema = self.schema;
         if let Some(slot) = schema
             .any_binary
             .as_ref()
             .filter(|_| name.ends_with(b"-bin"))
         {
-            return Found::Wide(slot);
+            return Some(slot);
         }
-        let first = name.first().copied().unwrap_or(0);
-        if schema.prefix_starts >> (first & 0x1f) & 1 == 1 {
-            for (prefix, count) in schema.prefixes.iter().zip(&mut self.prefix_names) {
-                if name.starts_with(prefix.text.as_bytes()) {
-                    *count += 1;
-                    if usize::from(*count) == prefix.max_names.saturating_add(1) {
-                        self.found = true;
-                        report(Finding::new(
-                            None,
-                            "NAME_COUNT",
-                            "there are too many names of one kind",
-                        ));
-                    }
-                    return Found::Wide(&prefix.slot);
+        for (prefix, count) in schema.prefixes.iter().zip(&mut self.prefix_names) {
+            if name.starts_with(prefix.text.as_bytes()) {
+                *count += 1;
+                if usize::from(*count) == prefix.max_names.saturating_add(1) {
+                    self.found = true;
+                    report(Finding::new(
+                        None,
+                        "NAME_COUNT",
+                        Words::Ours("there are too many names of one kind"),
+                    ));
                 }
+                return Some(&prefix.slot);
             }
         }
         if schema.unknown == Unknown::Reject && well_known(name).is_none() {
@@ -142,36 +131,36 @@ impl<'s> Scan<'s> {
             report(Finding::new(
                 None,
                 "UNKNOWN_NAME",
-                "a header field is not known here",
+                Words::Ours("a header field is not known here"),
             ));
         }
-        Found::None
+        None
     }
 
     /// What is wrong with a value, as the one after those of the same name before.
     #[inline]
-    fn failure(&mut self, slot: &'s Slot, value: &[u8]) -> Option<(&'static str, &'s str)> {
-        if slot.kind == Kind::Text && slot.max_items.is_none() && self.values <= slot.max_values {
+    fn failure(&mut self, slot: &'s Slot, value: &[u8]) -> Option<(&'static str, Words<'s>)> {
+        if slot.is_simple && self.values <= slot.max_values {
             return slot.failure(value);
         }
         self.rare_failure(slot, value)
     }
 
-    fn rare_failure(&mut self, slot: &'s Slot, value: &[u8]) -> Option<(&'static str, &'s str)> {
+    fn rare_failure(&mut self, slot: &'s Slot, value: &[u8]) -> Option<(&'static str, Words<'s>)> {
         match slot.kind {
-            Kind::Forbidden => return Some(("FORBIDDEN", "may not be sent")),
+            Kind::Forbidden => return Some(("FORBIDDEN", Words::Ours("may not be sent"))),
             Kind::Text => {}
             Kind::Binary => self.values += values(value).count() - 1,
         }
         if self.values > slot.max_values {
-            return Some(("DUPLICATE", "has too many values"));
+            return Some(("DUPLICATE", Words::Ours("has too many values")));
         }
         match (slot.kind, slot.max_items) {
             (Kind::Binary, _) => values(value).find_map(|value| slot.binary_failure(value)),
             (_, Some(max)) => {
                 let items = || value.split(|&b| b == b',').map(<[u8]>::trim_ascii);
                 if items().take(max + 1).count() > max {
-                    return Some(("LIST_SIZE", "has too many items"));
+                    return Some(("LIST_SIZE", Words::Ours("has too many items")));
                 }
                 items().find_map(|item| slot.failure(item))
             }
@@ -187,22 +176,34 @@ impl<'s> Scan<'s> {
         report: &mut impl FnMut(Finding<'s>),
     ) {
         let schema = self.schema;
-        let mut found = self.found;
-        for (place, slot) in schema.slots.iter().enumerate() {
-            let word = self.present.get(place / 64).copied().unwrap_or(0);
-            if slot.required && word >> (place % 64) & 1 == 0 {
-                found = true;
-                let name = schema.index.name(place);
-                report(Finding::new(name, "REQUIRED", "must be there"));
-            }
+        if self.present != schema.required {
+            self.find_missing(report);
+            return;
         }
-        if found {
+        if self.found {
             return;
         }
         let fields = Fields { lookup };
         for cross in &schema.crosses {
             if !(cross.holds)(&fields) {
-                report(Finding::new(None, cross.reason, &cross.description));
+                report(Finding::new(
+                    None,
+                    cross.reason,
+                    Words::Schema(&cross.description),
+                ));
+            }
+        }
+    }
+}
+
+impl<'s> Scan<'s> {
+    #[cold]
+    fn find_missing(&self, report: &mut impl FnMut(Finding<'s>)) {
+        for slot in self.schema.slots.iter().filter(|slot| slot.required) {
+            if let Some(place) = slot.place.filter(|&place| !self.present.hold(place)) {
+                let name = self.schema.index.name(place);
+                let words = Words::Ours("must be there");
+                report(Finding::new(name, "REQUIRED", words));
             }
         }
     }
@@ -210,9 +211,9 @@ impl<'s> Scan<'s> {
 
 impl Slot {
     #[inline]
-    fn failure(&self, value: &[u8]) -> Option<(&'static str, &str)> {
+    fn failure(&self, value: &[u8]) -> Option<(&'static str, Words<'_>)> {
         if value.len() < self.min_bytes || value.len() > self.max_bytes {
-            return Some(("LENGTH", &self.length));
+            return Some(("LENGTH", Words::Schema(&self.length)));
         }
         // A value that may be empty need not be anything else.
         if value.is_empty() {
@@ -221,8 +222,8 @@ impl Slot {
         self.checks.iter().find_map(|check| check.failure(value))
     }
 
-    fn binary_failure(&self, value: &[u8]) -> Option<(&'static str, &str)> {
-        let fault = ("BINARY", &*self.length);
+    fn binary_failure(&self, value: &[u8]) -> Option<(&'static str, Words<'_>)> {
+        let fault = ("BINARY", Words::Schema(&self.length));
         match measure(value, self.max_bytes) {
             Ok(bytes) if bytes >= self.min_bytes => {}
             _ => return Some(fault),

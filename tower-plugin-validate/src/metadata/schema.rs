@@ -80,8 +80,9 @@ pub(super) struct Compiled {
     pub(super) any_binary: Option<Slot>,
     pub(super) crosses: Box<[Cross]>,
     pub(super) unknown: Unknown,
-    /// Names without a rule of their own pass unseen.
+    /// Names that have no rule of their own, nor that of a prefix, pass unseen.
     pub(super) is_open: bool,
+    pub(super) required: Places,
 }
 
 impl fmt::Debug for Compiled {
@@ -100,8 +101,12 @@ impl fmt::Debug for Compiled {
 /// The rule of a name or a prefix.
 #[derive(Debug)]
 pub(super) struct Slot {
+    /// Of a rule for one name.
+    pub(super) place: Option<usize>,
     pub(super) checks: Box<[Check]>,
     pub(super) kind: Kind,
+    /// One text and not a list of them.
+    pub(super) is_simple: bool,
     pub(super) required: bool,
     pub(super) max_values: usize,
     pub(super) max_items: Option<usize>,
@@ -121,8 +126,10 @@ impl From<Rule> for Slot {
             _ => format!("must be {min} to {max} bytes long"),
         };
         Self {
+            place: None,
             checks: rule.checks.into(),
             kind: rule.kind,
+            is_simple: rule.kind == Kind::Text && rule.max_items.is_none(),
             required: rule.required,
             max_values: rule.max_values,
             max_items: rule.max_items,
@@ -130,6 +137,35 @@ impl From<Rule> for Slot {
             max_bytes: max,
             length: length.into(),
         }
+    }
+}
+
+impl Slot {
+    pub(super) fn at(place: usize, rule: Rule) -> Self {
+        Self {
+            place: Some(place),
+            ..Self::from(rule)
+        }
+    }
+}
+
+/// Which of a schema's names, by their places.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Places([u64; 4]);
+
+impl Places {
+    pub(super) const NONE: Self = Self([0; 4]);
+
+    #[inline]
+    pub(super) fn add(&mut self, place: usize) {
+        if let Some(word) = self.0.get_mut(place / 64) {
+            *word |= 1 << (place % 64);
+        }
+    }
+
+    pub(super) fn hold(&self, place: usize) -> bool {
+        let word = self.0.get(place / 64).copied().unwrap_or(0);
+        word >> (place % 64) & 1 == 1
     }
 }
 

@@ -78,14 +78,20 @@ impl Violations {
     pub(super) fn into_rejection(self, place: &'static str) -> Rejection {
         let rejection =
             Rejection::new(Code::InvalidArgument, "INVALID", "the request is not valid");
-        self.0.into_iter().fold(rejection, |rejection, violation| {
+        self.into_iter().fold(rejection, |rejection, violation| {
             let field = placed(place, violation.field());
-            rejection.with_violation(Violation::new(
-                field,
-                violation.reason(),
-                violation.description().to_owned(),
-            ))
+            rejection.with_violation(violation.with_field(field))
         })
+    }
+}
+
+/// Those that were kept, and one more if there were more.
+impl IntoIterator for Violations {
+    type Item = Violation;
+    type IntoIter = std::vec::IntoIter<Violation>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
     }
 }
 

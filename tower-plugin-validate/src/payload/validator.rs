@@ -9,10 +9,14 @@ use super::check::{Check, Step, Violations, push_step};
 #[cfg_attr(docsrs, doc(cfg(feature = "validator")))]
 impl<T: validator::Validate> Check for T {
     fn check(&self) -> Result<(), Violations> {
-        self.validate().or_else(|errors| {
+        self.validate().map_err(|errors| {
             let mut violations = Violations::new();
             collect(&errors, &mut Vec::new(), &mut violations);
-            violations.into_result()
+            if violations.is_empty() {
+                // Errors that say nothing: a `Validate` written by hand can return them.
+                violations.add("", "INVALID", "is not valid");
+            }
+            violations
         })
     }
 }

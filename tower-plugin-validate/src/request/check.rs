@@ -1,7 +1,5 @@
 //! One pass over a request head, and what a caller is told about what it finds.
 
-use std::ptr;
-
 use http::{
     HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header::LOCATION,
     uri::PathAndQuery,
@@ -11,10 +9,11 @@ use tower_plugin_core::{Code, Protocol, Rejection, Violation};
 use super::{
     CanonicalPath, Mode, Part, RuleSet,
     findings::{Findings, field},
+    glance::{Glance, fields},
     rules::Applied,
 };
 use crate::{
-    framing::{self, Head, well_known},
+    framing::{self, Head},
     metadata::{Finding, Schema},
     path::{self, NonCanonical, PathViolation},
 };
@@ -74,26 +73,15 @@ fn check_fields<B>(
     findings: &mut Findings,
 ) -> Option<Vec<Violation>> {
     let headers = request.headers();
-    let place = |name: &[u8]| {
-        let own = applied.schema.and_then(|schema| schema.name_of(name));
-        field(well_known(name).or(own))
-    };
+    let glance = Glance::at(headers);
+    if !applied.limits.allow(&glance.sizes) && find_exceeded(applied, headers, findings) {
+        return None;
+    }
     let mut wrong = Vec::new();
-    let mut tally = applied.limits.tally();
     let mut scan: framing::Scan<'_> = rules.framing().scan(framing_of(request.version()));
+    scan.note(glance.non_ascii.any(), glance.capital_row.any());
     let mut metadata = applied.schema.map(Schema::scan);
-    let mut previous = None;
-    for (name, value) in headers {
-        // The map gives the fields of one name one after the other, with the same reference.
-        let again = previous
-            .replace(name)
-            .is_some_and(|previous| ptr::eq(previous, name));
-        let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
-        if let Err(exceeded) = tally.next(again, name, value)
-            && findings.exceed(exceeded, place(name))
-        {
-            return None;
-        }
+    for (again, name, value) in fields(headers) {
         scan.next(again, name, value, &mut |fault| add_fault(findings, fault));
         if let Some(metadata) = &mut metadata {
             metadata.next(again, name, value, &mut |finding| note(&mut wrong, finding));
@@ -101,22 +89,35 @@ fn check_fields<B>(
     }
     if let Some(bytes) = scan.content_length()
         && let Err(exceeded) = applied.limits.check_declared_body(bytes)
-        && findings.exceed(exceeded, place(b"content-length"))
+        && findings.exceed(exceeded, applied.place(b"content-length"))
     {
         return None;
     }
-
     let uri = request.uri();
     let head = Head::default()
         .with_authority(uri.authority().map(|a| a.as_str().as_bytes()))
         .with_scheme(uri.scheme_str().map(str::as_bytes));
-    let names = headers.iter().map(|(name, _)| name.as_str().as_bytes());
-    scan.finish(head, names, &mut |fault| add_fault(findings, fault));
+    let fields = || fields(headers).map(|(_, name, value)| (name, value));
+    scan.finish(head, fields, &mut |fault| add_fault(findings, fault));
     if let Some(metadata) = metadata {
         let lookup = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
         metadata.finish(&lookup, &mut |finding| note(&mut wrong, finding));
     }
     Some(wrong)
+}
+
+/// Finds the limit that a request may be over; whether that ends it.
+#[cold]
+fn find_exceeded(applied: &Applied<'_>, headers: &HeaderMap, findings: &mut Findings) -> bool {
+    let mut tally = applied.limits.tally();
+    for (again, name, value) in fields(headers) {
+        if let Err(exceeded) = tally.next(again, name, value)
+            && findings.exceed(exceeded, applied.place(name))
+        {
+            return true;
+        }
+    }
+    false
 }
 
 #[cold]
@@ -133,7 +134,7 @@ fn note(wrong: &mut Vec<Violation>, finding: Finding<'_>) {
         wrong.push(Violation::new(
             field(finding.name()),
             finding.reason(),
-            finding.description().to_owned(),
+            finding.to_description(),
         ));
     }
 }
@@ -149,28 +150,32 @@ pub(super) enum Target {
     /// As received.
     Received(CanonicalPath),
     /// The same resource in its canonical spelling.
-    Rewritten(Uri, CanonicalPath),
+    Rewritten(Box<(Uri, CanonicalPath)>),
 }
 
 impl Target {
     fn canonical(&self) -> Option<&str> {
         match self {
-            Self::Received(path) | Self::Rewritten(_, path) => Some(path.as_str()),
+            Self::Received(path) => Some(path.as_str()),
+            Self::Rewritten(rewritten) => Some(rewritten.1.as_str()),
             Self::Elsewhere(_) | Self::None => None,
         }
     }
 
     /// Makes the request say what was decided about it.
-    pub(super) fn leave_in<B>(self, request: &mut Request<B>) {
+    pub(super) fn leave_in<B>(self, request: &mut Request<B>, leave_path: bool) {
         let canonical = match self {
             Self::Elsewhere(_) | Self::None => return,
             Self::Received(canonical) => canonical,
-            Self::Rewritten(uri, canonical) => {
+            Self::Rewritten(rewritten) => {
+                let (uri, canonical) = *rewritten;
                 *request.uri_mut() = uri;
                 canonical
             }
         };
-        request.extensions_mut().insert(canonical);
+        if leave_path {
+            request.extensions_mut().insert(canonical);
+        }
     }
 }
 
@@ -202,7 +207,8 @@ fn target_of<B>(rules: &RuleSet, request: &Request<B>) -> Result<Target, PathVio
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(canonical.clone());
     let uri = Uri::from_parts(parts).map_err(|_| PathViolation::NotCanonical)?;
-    Ok(Target::Rewritten(uri, CanonicalPath::new(canonical)))
+    let rewritten = (uri, CanonicalPath::new(canonical));
+    Ok(Target::Rewritten(Box::new(rewritten)))
 }
 
 /// What happens to a request whose path is harmless and in another spelling.

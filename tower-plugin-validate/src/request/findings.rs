@@ -87,7 +87,7 @@ fn over(exceeded: Exceeded, field: Cow<'static, str>) -> Rejection {
 /// Where in the request a header field is.
 pub(super) fn field(name: Option<&str>) -> Cow<'static, str> {
     match name {
-        Some(name) => Cow::Owned(format!("header.{name}")),
+        Some(name) => Cow::Owned(["header.", name].concat()),
         None => Cow::Borrowed("header"),
     }
 }

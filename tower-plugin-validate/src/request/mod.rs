@@ -4,6 +4,7 @@ mod canonical;
 mod check;
 mod findings;
 mod future;
+mod glance;
 mod layer;
 mod live;
 mod mode;

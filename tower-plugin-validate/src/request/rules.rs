@@ -1,11 +1,19 @@
+use std::borrow::Cow;
+
 use http::Method;
 
 use super::{
     TypedMetadata,
+    findings::field,
     mode::{Mode, Modes, Part},
     route::{Route, RouteRules},
 };
-use crate::{framing::FramingRules, limits::Limits, metadata::Schema, path::PathRules};
+use crate::{
+    framing::{FramingRules, well_known},
+    limits::Limits,
+    metadata::Schema,
+    path::PathRules,
+};
 
 /// What [`ValidateLayer`](crate::ValidateLayer) lets pass.
 ///
@@ -45,6 +53,7 @@ pub struct RuleSet {
     framing: FramingRules,
     path: PathRules,
     modes: Modes,
+    canonical_path: bool,
     own: RouteRules,
     /// The most particular first.
     routes: Vec<(Route, RouteRules)>,
@@ -78,6 +87,7 @@ impl RuleSet {
             framing,
             path,
             modes: Modes::ENFORCE,
+            canonical_path: true,
             own: RouteRules {
                 limits: None,
                 schema: None,
@@ -127,6 +137,14 @@ impl RuleSet {
         self
     }
 
+    /// Leaves a [`CanonicalPath`](crate::CanonicalPath) in the extensions of a request, or not. It does,
+    /// unless told otherwise: permission checks further in need it. It costs the one allocation that
+    /// a request in order takes, three if its extensions are empty.
+    pub const fn with_canonical_path(mut self, leave: bool) -> Self {
+        self.canonical_path = leave;
+        self
+    }
+
     /// Enforces or observes all parts.
     pub const fn with_mode(mut self, mode: Mode) -> Self {
         self.modes = Modes::all(mode);
@@ -163,6 +181,10 @@ impl RuleSet {
         self.own.schema.as_ref()
     }
 
+    pub(super) const fn leaves_canonical_path(&self) -> bool {
+        self.canonical_path
+    }
+
     /// Whether a part is enforced or observed.
     #[must_use]
     pub const fn mode(&self, part: Part) -> Mode {
@@ -196,4 +218,12 @@ pub(super) struct Applied<'r> {
     pub(super) limits: &'r Limits,
     pub(super) schema: Option<&'r Schema>,
     pub(super) typed: Option<&'r TypedMetadata>,
+}
+
+impl Applied<'_> {
+    /// Where in the request a header field is, in words that are the server's.
+    pub(super) fn place(&self, name: &[u8]) -> Cow<'static, str> {
+        let own = self.schema.and_then(|schema| schema.name_of(name));
+        field(well_known(name).or(own))
+    }
 }

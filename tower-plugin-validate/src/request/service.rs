@@ -54,7 +54,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let (target, findings) = check(self.seen.rules(&self.live), &mut request);
+        let rules = self.seen.rules(&self.live);
+        let (target, findings) = check(rules, &mut request);
+        let leave_path = rules.leaves_canonical_path();
         if let Some(rejection) = findings.refused {
             self.live.count_refused();
             tracing::debug!(reason = rejection.reason(), "request rejected");
@@ -65,7 +67,7 @@ where
             tracing::debug!(reason = rejection.reason(), "request would be rejected");
             Observed(rejection)
         });
-        target.leave_in(&mut request);
+        target.leave_in(&mut request, leave_path);
         ResponseFuture::forwarded(self.inner.call(request), observed)
     }
 }

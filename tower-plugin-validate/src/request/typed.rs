@@ -4,8 +4,6 @@ use std::sync::Arc;
 use http::{Extensions, HeaderMap};
 use tower_plugin_core::Violation;
 
-#[cfg(feature = "validator")]
-mod checked;
 #[cfg(feature = "serde")]
 mod de;
 #[cfg(feature = "serde")]

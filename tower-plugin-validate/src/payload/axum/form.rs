@@ -2,14 +2,14 @@ use axum::{
     Form,
     extract::{FromRequest, FromRequestParts, Query, Request},
 };
-use http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE, request::Parts};
+use http::{HeaderMap, Method, StatusCode, request::Parts};
 use serde::de::DeserializeOwned;
 use tower_plugin_core::{Code, Rejection};
 
 use super::{
     Checked, CheckedRejection,
-    json::{body, shape},
-    rejection::{invalid, mistyped, single, wrong_content_type},
+    json::{body, media_type, shape},
+    rejection::{in_order, mistyped, single, wrong_content_type},
 };
 use crate::{
     caller::Caller,
@@ -79,19 +79,9 @@ fn parse<T: DeserializeOwned + Check>(
     let deserializer = serde_urlencoded::Deserializer::new(form_urlencoded::parse(text));
     let value: T = named::deserialize(deserializer)
         .map_err(|failure| mistyped(place, mistyped_as, &failure))?;
-    let checked = value.check();
-    checked.map_err(|violations| invalid(place, StatusCode::UNPROCESSABLE_ENTITY, violations))?;
-    Ok(value)
+    in_order(place, value)
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
-    let value = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let essence = value
-        .and_then(|value| value.split(';').next())
-        .unwrap_or_default();
-    essence
-        .trim()
-        .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    media_type(headers).eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }

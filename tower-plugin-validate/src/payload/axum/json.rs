@@ -12,7 +12,7 @@ use tower_plugin_core::{Code, Rejection, Violation};
 
 use super::{
     Checked, CheckedRejection,
-    rejection::{invalid, misshapen, mistyped, single, too_large, wrong_content_type},
+    rejection::{in_order, misshapen, mistyped, single, too_large, wrong_content_type},
 };
 use crate::{
     body::BodyRefused,
@@ -103,9 +103,7 @@ fn parse<T: DeserializeOwned + Check>(text: &[u8]) -> Result<T, Rejection> {
         }
     })?;
     deserializer.end().map_err(|error| no_json(&error))?;
-    let checked = value.check();
-    checked.map_err(|violations| invalid("body", StatusCode::UNPROCESSABLE_ENTITY, violations))?;
-    Ok(value)
+    in_order("body", value)
 }
 
 /// Where it stops being JSON says nothing of what it holds.
@@ -125,13 +123,16 @@ fn no_json(error: &serde_json::Error) -> Rejection {
 
 /// `application/json`, or `application/...+json` (RFC 6839 section 3.1).
 fn is_json(headers: &HeaderMap) -> bool {
+    let essence = media_type(headers).to_ascii_lowercase();
+    let subtype = essence.strip_prefix("application/");
+    subtype.is_some_and(|subtype| subtype == "json" || subtype.ends_with("+json"))
+}
+
+/// Without its parameters; nothing, if there is none that is text.
+pub(super) fn media_type(headers: &HeaderMap) -> &str {
     let value = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
-    let essence = value
-        .and_then(|value| value.split(';').next())
-        .unwrap_or_default();
-    let essence = essence.trim().to_ascii_lowercase();
-    let subtype = essence.strip_prefix("application/");
-    subtype.is_some_and(|subtype| subtype == "json" || subtype.ends_with("+json"))
+    let essence = value.and_then(|value| value.split(';').next());
+    essence.unwrap_or_default().trim()
 }

@@ -5,7 +5,7 @@ use tower_plugin_core::{Code, Rejection};
 
 use super::{
     Checked, CheckedRejection,
-    rejection::{invalid, wrong},
+    rejection::{in_order, wrong},
 };
 use crate::{
     caller::Caller,
@@ -23,13 +23,8 @@ where
         let parsed = Path::<T>::from_request_parts(parts, state).await;
         let checked = parsed
             .map_err(|rejection| mistyped(&rejection))
-            .and_then(|path| {
-                let checked = path.check();
-                checked.map_err(|violations| {
-                    invalid("path", StatusCode::UNPROCESSABLE_ENTITY, violations)
-                })?;
-                Ok(Self(path))
-            });
+            .and_then(|Path(path)| in_order("path", path));
+        let checked = checked.map(|path| Self(Path(path)));
         checked.map_err(|rejection| CheckedRejection::new(rejection, Caller::of(&parts.headers)))
     }
 }

@@ -8,7 +8,7 @@ use tower_plugin_core::{Code, Rejection, Violation};
 use crate::{
     caller::Caller,
     payload::{
-        Violations,
+        Check, Violations,
         named::{Failure, Why},
         shape::{ShapeExceeded, ShapeLimit},
     },
@@ -41,12 +41,15 @@ impl IntoResponse for CheckedRejection {
     }
 }
 
-/// What was parsed breaks rules.
-pub(super) fn invalid(
-    place: &'static str,
-    status: StatusCode,
-    violations: Violations,
-) -> Rejection {
+/// The value, unless it breaks rules.
+pub(super) fn in_order<T: Check>(place: &'static str, value: T) -> Result<T, Rejection> {
+    match value.check() {
+        Ok(()) => Ok(value),
+        Err(violations) => Err(invalid(place, StatusCode::UNPROCESSABLE_ENTITY, violations)),
+    }
+}
+
+fn invalid(place: &'static str, status: StatusCode, violations: Violations) -> Rejection {
     violations.into_rejection(place).with_status(status)
 }
 

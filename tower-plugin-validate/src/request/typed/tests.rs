@@ -239,3 +239,22 @@ fn what_validator_finds_is_told_without_the_values_it_adds() {
         "{told}"
     );
 }
+
+#[cfg(feature = "validator")]
+#[test]
+fn errors_that_say_nothing_are_a_refusal_all_the_same() {
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    struct Odd {
+        #[expect(dead_code, reason = "only its error matters")]
+        x_odd: u8,
+    }
+    impl validator::Validate for Odd {
+        fn validate(&self) -> Result<(), validator::ValidationErrors> {
+            Err(validator::ValidationErrors::new())
+        }
+    }
+    let typed = TypedMetadata::checked::<Odd>().unwrap();
+    let found = parse::<Odd>(&typed, &[("x-odd", "1")]).map(|_| ());
+    assert_eq!(found, Err(vec![("header".to_owned(), "INVALID")]));
+}
