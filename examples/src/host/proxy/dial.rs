@@ -93,3 +93,51 @@ impl Error for DialError {}
 
 const CONNECT: Duration = Duration::from_secs(5);
 const MAX_ADDRESSES: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn outcome(hosts: &[&str], networks: &[&str], host: &str) -> Result<(), DialError> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let hosts: Vec<_> = hosts.iter().map(|&host| host.to_owned()).collect();
+        let networks: Vec<_> = networks.iter().map(|net| net.parse().unwrap()).collect();
+        let mut dial = Dial(Arc::new(Reach::new(&hosts, &networks, &[]).unwrap()));
+        let to = format!("http://{host}:{port}/").parse().unwrap();
+        dial.call(to).await.map(drop)
+    }
+
+    // A name that was public when it was looked at, and leads home when it is connected to.
+    #[tokio::test]
+    async fn f55_what_a_name_leads_to_is_decided_when_it_is_connected_to() {
+        for host in ["localhost", "127.0.0.1", "[::1]"] {
+            for (hosts, networks) in [
+                (&["*.example.com"][..], &[][..]),
+                (&[], &["10.0.0.0/8"]),
+                (&[], &[]),
+            ] {
+                let refused = outcome(hosts, networks, host).await;
+                assert!(
+                    matches!(refused, Err(DialError::NotAllowed)),
+                    "{host}: {refused:?}"
+                );
+            }
+        }
+        outcome(&["localhost"], &[], "localhost").await.unwrap();
+        outcome(&[], &["127.0.0.0/8"], "localhost").await.unwrap();
+        outcome(&[], &["127.0.0.0/8"], "127.0.0.1").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn nobody_at_home_is_a_failure_and_no_refusal() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = format!("http://{}/", listener.local_addr().unwrap());
+        drop(listener);
+        let reach = Reach::new(&[], &["127.0.0.0/8".parse().unwrap()], &[]).unwrap();
+        let failed = Dial(Arc::new(reach)).call(to.parse().unwrap()).await;
+        assert!(matches!(failed, Err(DialError::Failed(_))), "{failed:?}");
+    }
+}

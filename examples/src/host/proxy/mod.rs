@@ -50,6 +50,9 @@ pub(super) struct Proxy {
     http1: Client<Dial, Noted>,
     http2: Client<Dial, Noted>,
     in_flight: ConcurrencyLimitLayer<key::Principal>,
+    // From the last part of the request that was sent to the head of the answer. There is no limit to
+    // the length of an answer: streams may go on for days.
+    first_byte: Duration,
 }
 
 impl Proxy {
@@ -79,6 +82,7 @@ impl Proxy {
             http1: client(false),
             http2: client(true),
             in_flight: ConcurrencyLimitLayer::new(in_flight, key::Principal),
+            first_byte: options.timeout.0,
         })
     }
 
@@ -198,7 +202,7 @@ async fn forward(
         tokio::select! {
             answer = &mut answer => break answer,
             Ok(()) = progress.changed() => {}
-            () = time::sleep(FIRST_BYTE) => return Err(refusal::no_answer_in_time()),
+            () = time::sleep(proxy.first_byte) => return Err(refusal::no_answer_in_time()),
         }
     };
     let mut answer = answer.map_err(|error| failed(&error, target))?;
@@ -223,9 +227,6 @@ fn respond(refusal: Rejection, request: &HeaderMap) -> Response {
     refusal.into_response::<Body>(request).map(Body::new)
 }
 
-/// From the last part of the request that was sent to the head of the answer. There is no limit to the
-/// length of an answer: streams may go on for days.
-const FIRST_BYTE: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_secs(60);
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// Calls of one plugin under way at a time, streams included.

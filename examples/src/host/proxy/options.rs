@@ -4,11 +4,12 @@ use ipnet::IpNet;
 use tower_plugin_auth::token::SelfId;
 
 use super::endpoints::Endpoint;
+use crate::host::options::Span;
 
 /// Where providers are that plugins call through the host.
 ///
 /// By default nowhere: what a plugin says of itself is not believed.
-#[derive(Clone, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct ProxyOptions {
     /// Where the plugins that call themselves by this name are, as NAME=http://HOST:PORT/PATH;
     /// repeatable. May be a private address.
@@ -24,6 +25,11 @@ pub struct ProxyOptions {
     /// repeatable.
     #[arg(long = "provider-network", value_name = "NETWORK")]
     pub networks: Vec<IpNet>,
+
+    /// How long a provider may take to begin its answer once it has the request, as COUNT and s, m, h
+    /// or d; an answer that has begun may take as long as it likes.
+    #[arg(long = "provider-timeout", value_name = "TIME", default_value = "30s")]
+    pub timeout: Span,
 }
 
 /// Where the plugins of one name are.

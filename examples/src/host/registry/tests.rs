@@ -85,7 +85,7 @@ fn a_random_number_reaches_every_provider() {
 
 // A string comparison puts 1.10.0 before 1.9.0.
 #[test]
-fn versions_compare_as_numbers() {
+fn f62_versions_compare_as_numbers() {
     let mut registry = registry(&[("a", "1", "log", "1.10.0")]);
     assert_eq!(
         found(&mut registry, "log", Some("1.9.0")),
@@ -146,7 +146,7 @@ fn only_a_lone_provider_is_single() {
 }
 
 #[test]
-fn an_offer_is_taken_back_by_its_owner_alone() {
+fn f64_an_offer_is_taken_back_by_its_owner_alone() {
     let mut registry = registry(&[("a", "1", "log", "1.0.0")]);
     assert_eq!(
         registry.unregister("b", "1"),
@@ -302,9 +302,7 @@ fn f59_a_provider_is_found_by_type_and_id_together() {
 #[test]
 fn f63_whatever_changes_a_service_names_it() {
     let mut registry = registry(&[("a", "1", "log", "1.0.0"), ("a", "2", "kv", "1.0.0")]);
-    let mut report = |health| {
-        names(registry.report_health(owner("a"), health, at(0)).unwrap())
-    };
+    let mut report = |health| names(registry.report_health(owner("a"), health, at(0)).unwrap());
     assert_eq!(report(Health::Degraded), ["kv", "log"]);
     assert!(report(Health::Degraded).is_empty(), "the same again");
     assert_eq!(registry.unregister("a", "2"), Ok("kv".into()));
@@ -314,7 +312,7 @@ fn f63_whatever_changes_a_service_names_it() {
 }
 
 #[test]
-fn nobody_takes_a_turn_by_looking() {
+fn f65_nobody_takes_a_turn_by_looking() {
     let mut registry = registry(&[("a", "1", "log", "1.0.0"), ("b", "2", "log", "1.0.0")]);
     let first = |registry: &Registry| registry.overview("log", at(1)).provider.unwrap().0;
     assert_eq!(&*first(&registry), "a");
