@@ -1,6 +1,9 @@
 use std::fmt;
 
-use tower_plugin_auth::{InvalidConfig, token::RngError};
+use tower_plugin_auth::{
+    InvalidConfig,
+    token::{RngError, SelfId},
+};
 use tower_plugin_ratelimit::{
     InvalidCapacity, InvalidPolicy, concurrency::InvalidConcurrency, redis::InvalidRedisConfig,
 };
@@ -20,6 +23,8 @@ pub enum HostError {
     Limit(InvalidLimit),
     /// A `--provider-host` that is none.
     ProviderHost(InvalidHosts),
+    /// Two `--provider` of one name.
+    ProviderTwice(SelfId),
     /// An impossible policy.
     Policy(InvalidPolicy),
     /// No randomness for the key that protects the tokens.
@@ -94,6 +99,9 @@ impl fmt::Display for HostError {
             Self::Policy(error) => error.fmt(f),
             Self::Randomness(error) => error.fmt(f),
             Self::ProviderHost(error) => write!(f, "--provider-host: {error}"),
+            Self::ProviderTwice(name) => {
+                write!(f, "--provider: {name} is at one place, and there are two")
+            }
             Self::Redis(error) => error.fmt(f),
             Self::Route(error) => error.fmt(f),
         }

@@ -10,7 +10,8 @@ use tokio::{runtime::Handle, time};
 use super::HostState;
 
 /// Looks after the registry for as long as the state is used: whenever tokens were revoked, and every
-/// [`INTERVAL`] for what other copies have revoked and for what has expired.
+/// [`INTERVAL`] for what has expired, for what other copies have revoked, and for what was registered by a
+/// call that was under way while its token was revoked.
 ///
 /// Once for each state, and not outside of a Tokio runtime: there, what expired is still not found, but
 /// what was revoked stays until it expires.
@@ -39,7 +40,11 @@ async fn forget_the_gone(state: &HostState) {
     state.directory.sweep();
     for (runtime_id, token_id) in state.directory.owners() {
         match state.identities.newest_live(token_id).await {
-            Ok(Some(token)) => state.directory.renew(&runtime_id, token.0, token.1),
+            // Replaced where nobody here was told.
+            Ok(Some((newest, expires_at))) if newest != token_id => {
+                state.directory.renew(&runtime_id, newest, expires_at);
+            }
+            Ok(Some(_)) => {}
             Ok(None) => {
                 tracing::info!(?runtime_id, "its tokens are gone: forgotten");
                 state.directory.remove(&runtime_id);

@@ -2,8 +2,12 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, extract::Request as AxumRequest, response::Response};
+use axum::{Extension, Router, body::Body, extract::Request as AxumRequest, response::Response};
 use bytes::Bytes;
+use connectrpc::{
+    ErrorCode, Protocol,
+    client::{CallOptions, ClientConfig, HttpClient},
+};
 use http::{HeaderMap, HeaderValue};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -20,6 +24,11 @@ use tonic_health::{
     ServingStatus as Serving,
     pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient},
     server::HealthReporter,
+};
+use tower_plugin_core::Principal;
+use tower_plugin_examples::{
+    host::logger,
+    proto::capability::logger::v1::{LogRequest, LoggerClient},
 };
 
 use crate::{
@@ -104,6 +113,51 @@ async fn f60_grpc_works_through_the_host_unary_and_streamed() {
             "service unavailable (provider unhealthy)"
         )
     );
+    host.stop().await;
+}
+
+// As the plugins of connect-plugin-go call each other.
+#[tokio::test]
+async fn a_connect_client_calls_a_connect_server_through_the_host() {
+    let known = Extension(Principal::new("runtime", "whoever-calls-it"));
+    let address = serve(logger().layer(known)).await;
+    let host = Host::with(&LOOPBACK).await;
+    let (provider, caller) = (host.admit("logger").await, host.admit("app").await);
+    let offer = serde_json::json!({
+        "serviceType": "logger",
+        "version": "1.0.0",
+        "endpointPath": "/",
+        "metadata": { "base_url": format!("http://{address}") },
+    });
+    let answer = host.call(REGISTER, Some(&provider), offer).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+
+    let base: http::Uri = host
+        .url(&format!("/services/logger/{}", provider.id))
+        .parse()
+        .unwrap();
+    for protocol in [Protocol::Connect, Protocol::Grpc, Protocol::GrpcWeb] {
+        let transport = match protocol {
+            Protocol::Grpc => HttpClient::plaintext_http2_only(),
+            _ => HttpClient::plaintext(),
+        };
+        let config = ClientConfig::new(base.clone()).with_protocol(protocol);
+        let client = LoggerClient::new(transport, config);
+        let line = |level: &str| LogRequest {
+            level: level.to_owned(),
+            message: "hello".to_owned(),
+            ..Default::default()
+        };
+        let identity = CallOptions::default()
+            .with_header("authorization", format!("Bearer {}", caller.token))
+            .with_header("x-plugin-runtime-id", caller.id.clone());
+        let call = client.log_with_options(line("info"), identity.clone());
+        timeout(WAIT, call).await.unwrap().unwrap();
+        let refused = client.log_with_options(line("trace"), identity).await;
+        assert_eq!(refused.unwrap_err().code, ErrorCode::InvalidArgument);
+        let refused = client.log(line("info")).await.unwrap_err();
+        assert_eq!(refused.code, ErrorCode::Unauthenticated, "{protocol:?}");
+    }
     host.stop().await;
 }
 

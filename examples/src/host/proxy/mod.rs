@@ -57,6 +57,12 @@ pub(super) struct Proxy {
 
 impl Proxy {
     pub(super) fn new(options: ProxyOptions) -> Result<Self, HostError> {
+        for (index, provider) in options.providers.iter().enumerate() {
+            let mut earlier = options.providers.iter().take(index);
+            if earlier.any(|other| other.self_id == provider.self_id) {
+                return Err(HostError::ProviderTwice(provider.self_id.clone()));
+            }
+        }
         let own: Vec<_> = options
             .providers
             .iter()
@@ -209,6 +215,8 @@ async fn forward(
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(refusal::bad_gateway());
     }
+    // Of this connection, not of the one to the provider.
+    *answer.version_mut() = Version::HTTP_11;
     headers::prepare_response(answer.headers_mut());
     answer.extensions_mut().clear();
     Ok(answer.map(Body::new))
@@ -235,3 +243,42 @@ const MAX_CALLS_IN_ALL: usize = 4096;
 /// Unused connections kept to one provider.
 const MAX_IDLE: usize = 32;
 const MAX_PATH: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use tower_plugin_validate::limits::Limit;
+
+    use super::*;
+    use crate::host::{Options, fields};
+
+    fn outcome(arguments: &[&str]) -> Result<(), String> {
+        let command_line = ["plugin-host"].iter().chain(arguments);
+        let options = Options::try_parse_from(command_line).map_err(|error| error.to_string())?;
+        let proxy = Proxy::new(options.proxy).map_err(|error| error.to_string())?;
+        drop(proxy);
+        Ok(())
+    }
+
+    #[test]
+    fn a_provider_is_at_one_place_and_lists_are_of_hosts() {
+        let two = ["--provider", "log=http://a.example/", "--provider"];
+        assert_eq!(
+            outcome(&[&two[..], &["kv=http://a.example/"]].concat()),
+            Ok(())
+        );
+        let error = outcome(&[&two[..], &["Log=http://b.example/"]].concat()).unwrap_err();
+        assert!(error.contains("log is at one place"), "{error}");
+        let error = outcome(&["--provider-host", "10.0.0.0/8"]).unwrap_err();
+        assert!(error.starts_with("--provider-host: hosts[0]"), "{error}");
+    }
+
+    #[test]
+    fn a_path_may_be_as_long_as_type_and_provider_make_it() {
+        let rules = rules().unwrap();
+        let longest = format!("/services/{}/{}/", "t".repeat(128), "p".repeat(161));
+        assert!(longest.len() + fields::MAX_ENDPOINT_PATH <= MAX_PATH);
+        assert!(rules.limits().max(Limit::PathBytes) < Some(MAX_PATH as u64));
+    }
+}
