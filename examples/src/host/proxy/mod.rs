@@ -247,7 +247,6 @@ const MAX_PATH: usize = 1024;
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-
     use tower_plugin_validate::limits::Limit;
 
     use super::*;
