@@ -1,7 +1,13 @@
 use std::fmt;
 
-use tower_plugin_auth::{InvalidConfig, token::RngError};
-use tower_plugin_ratelimit::{InvalidCapacity, InvalidPolicy, redis::InvalidRedisConfig};
+use tower_plugin_auth::{
+    InvalidConfig,
+    token::{RngError, SelfId},
+};
+use tower_plugin_ratelimit::{
+    InvalidCapacity, InvalidPolicy, concurrency::InvalidConcurrency, redis::InvalidRedisConfig,
+};
+use tower_plugin_validate::{InvalidRoute, format::InvalidHosts, limits::InvalidLimit};
 
 /// Why a host could not be built.
 #[derive(Debug)]
@@ -9,14 +15,24 @@ use tower_plugin_ratelimit::{InvalidCapacity, InvalidPolicy, redis::InvalidRedis
 pub enum HostError {
     /// A limiter of an impossible size.
     Capacity(InvalidCapacity),
+    /// An impossible limit of what may be under way.
+    Concurrency(InvalidConcurrency),
     /// A setting of the tokens out of range.
     Config(InvalidConfig),
+    /// An impossible limit of requests.
+    Limit(InvalidLimit),
+    /// A `--provider-host` that is none.
+    ProviderHost(InvalidHosts),
+    /// Two `--provider` of one name.
+    ProviderTwice(SelfId),
     /// An impossible policy.
     Policy(InvalidPolicy),
     /// No randomness for the key that protects the tokens.
     Randomness(RngError),
     /// A setting of Redis out of range.
     Redis(InvalidRedisConfig),
+    /// An impossible route.
+    Route(InvalidRoute),
 }
 
 impl From<InvalidCapacity> for HostError {
@@ -49,14 +65,45 @@ impl From<RngError> for HostError {
     }
 }
 
+impl From<InvalidConcurrency> for HostError {
+    fn from(error: InvalidConcurrency) -> Self {
+        Self::Concurrency(error)
+    }
+}
+
+impl From<InvalidLimit> for HostError {
+    fn from(error: InvalidLimit) -> Self {
+        Self::Limit(error)
+    }
+}
+
+impl From<InvalidHosts> for HostError {
+    fn from(error: InvalidHosts) -> Self {
+        Self::ProviderHost(error)
+    }
+}
+
+impl From<InvalidRoute> for HostError {
+    fn from(error: InvalidRoute) -> Self {
+        Self::Route(error)
+    }
+}
+
 impl fmt::Display for HostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Capacity(error) => error.fmt(f),
+            Self::Concurrency(error) => error.fmt(f),
             Self::Config(error) => error.fmt(f),
+            Self::Limit(error) => error.fmt(f),
             Self::Policy(error) => error.fmt(f),
             Self::Randomness(error) => error.fmt(f),
+            Self::ProviderHost(error) => write!(f, "--provider-host: {error}"),
+            Self::ProviderTwice(name) => {
+                write!(f, "--provider: {name} is at one place, and there are two")
+            }
             Self::Redis(error) => error.fmt(f),
+            Self::Route(error) => error.fmt(f),
         }
     }
 }

@@ -8,8 +8,8 @@ use std::{
 
 use connectrpc::{ConnectError, ErrorCode, RequestContext};
 use tower_plugin_auth::{
-    IssueError, MemoryStore, NewToken, SystemRng, Tokens,
-    token::{EXPIRES_AT, KeyRing, SelfId},
+    IssueError, MemoryStore, NewToken, StoreError, SystemRng, TokenEvent, TokenStore, Tokens,
+    token::{EXPIRES_AT, KeyRing, SelfId, TokenId},
 };
 use tower_plugin_core::{Clock, Principal};
 
@@ -19,6 +19,7 @@ use super::{HostError, own_words::refuse, registry::Owner};
 #[derive(Clone)]
 pub(super) struct Identities {
     tokens: Tokens<MemoryStore>,
+    clock: Arc<dyn Clock>,
 }
 
 /// Who a plugin is from now on.
@@ -31,17 +32,31 @@ pub(super) struct Identity {
 /// The authenticated caller of a service.
 pub(super) struct Caller<'a> {
     principal: &'a Principal,
+    token_id: TokenId,
     expires_at: SystemTime,
 }
 
+/// A token that something goes on for as long as it is valid.
+pub(super) struct Session {
+    tokens: Tokens<MemoryStore>,
+    clock: Arc<dyn Clock>,
+    token_id: TokenId,
+}
+
 impl Identities {
-    pub(super) fn new(ttl: Duration, clock: Arc<dyn Clock>) -> Result<Self, HostError> {
+    /// `observe` is told of what happens to the tokens; it must not block.
+    pub(super) fn new(
+        ttl: Duration,
+        clock: Arc<dyn Clock>,
+        observe: impl Fn(&TokenEvent<'_>) + Send + Sync + 'static,
+    ) -> Result<Self, HostError> {
         let keys = KeyRing::random(&SystemRng)?;
         let tokens = Tokens::builder(MemoryStore::new(MAX_TOKENS)?, keys)
             .with_runtime_ttl(ttl)
-            .with_clock(clock)
+            .with_clock(Arc::clone(&clock))
+            .with_observer(observe)
             .build()?;
-        Ok(Self { tokens })
+        Ok(Self { tokens, clock })
     }
 
     /// The tokens themselves, for the layer that checks them.
@@ -68,6 +83,46 @@ impl Identities {
             token: issued.token().expose().to_owned(),
         })
     }
+
+    /// What goes on for as long as this caller's token.
+    pub(super) fn session(&self, caller: &Caller<'_>) -> Session {
+        Session {
+            tokens: self.tokens.clone(),
+            clock: Arc::clone(&self.clock),
+            token_id: caller.token_id,
+        }
+    }
+
+    /// The newest live token among this one and those that have replaced it one after the other, and
+    /// when it expires.
+    pub(super) async fn newest_live(
+        &self,
+        mut id: TokenId,
+    ) -> Result<Option<(TokenId, SystemTime)>, StoreError> {
+        let now = self.clock.wall();
+        let mut newest = None;
+        for _ in 0..MAX_SUCCESSORS {
+            let Some(record) = self.tokens.store().get(&id).await? else {
+                break;
+            };
+            if record.is_live(now) {
+                newest = Some((record.id(), record.expires_at()));
+            }
+            match record.successor() {
+                Some(next) => id = next,
+                None => break,
+            }
+        }
+        Ok(newest)
+    }
+}
+
+impl Session {
+    /// Whether it goes on; `None` if nobody can say.
+    pub(super) async fn is_live(&self) -> Option<bool> {
+        let found = self.tokens.store().get(&self.token_id).await.ok()?;
+        Some(found.is_some_and(|record| record.is_live(self.clock.wall())))
+    }
 }
 
 impl fmt::Debug for Identities {
@@ -90,11 +145,11 @@ impl<'a> Caller<'a> {
             .get::<Principal>()
             .filter(|principal| principal.kind() == PLUGIN_KIND)
             .and_then(|principal| {
-                // Rounded down, so what a plugin leaves behind never outlives its token; that of a
-                // successor comes with its first call.
+                // Rounded down, so what a plugin leaves behind never outlives its token.
                 let seconds = principal.attribute(EXPIRES_AT)?.parse().ok()?;
                 Some(Self {
                     principal,
+                    token_id: principal.token_id()?.parse().ok()?,
                     expires_at: UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?,
                 })
             })
@@ -108,6 +163,7 @@ impl<'a> Caller<'a> {
     pub(super) fn owner(&self) -> Owner<'a> {
         Owner {
             runtime_id: self.principal.subject(),
+            token_id: self.token_id,
             expires_at: self.expires_at,
         }
     }
@@ -116,3 +172,5 @@ impl<'a> Caller<'a> {
 /// The kind of a plugin's principal.
 pub(super) const PLUGIN_KIND: &str = "runtime";
 const MAX_TOKENS: usize = 100_000;
+// Between two looks a token is replaced once, or there is something wrong with its owner.
+const MAX_SUCCESSORS: usize = 16;

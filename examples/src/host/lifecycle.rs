@@ -10,8 +10,15 @@ use std::sync::Arc;
 use connectrpc::{
     ErrorCode, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream,
 };
+use futures_util::TryStreamExt;
 
-use super::{HostState, fields, identity::Caller, own_words::refuse, registry::Health};
+use super::{
+    HostState, fields,
+    identity::Caller,
+    own_words::refuse,
+    registry::{Availability, Health},
+    watch::{Watch, changes},
+};
 use crate::proto::connectplugin::{
     health::v1::{
         HEALTH_SERVICE_SERVICE_NAME, HealthCheckRequest, HealthCheckResponse, HealthService,
@@ -51,11 +58,9 @@ impl PluginLifecycle for Lifecycle {
         )
         .map_err(super::invalid_field)?;
 
-        let now = self.0.clock.wall();
         self.0
-            .registry
-            .lock()
-            .report_health(caller.owner(), health, now)
+            .directory
+            .report_health(caller.owner(), health)
             .map_err(|refusal| refuse(ErrorCode::ResourceExhausted, refusal.to_string()))?;
         tracing::debug!(runtime_id = caller.runtime_id(), ?health, "health reported");
         Response::ok(ReportHealthResponse::default())
@@ -70,29 +75,65 @@ impl HealthService for Lifecycle {
         _ctx: RequestContext,
         request: ServiceRequest<'_, HealthCheckRequest>,
     ) -> ServiceResult<HealthCheckResponse> {
-        if !request.service.is_empty() && !SERVICES.contains(&request.service) {
+        if !is_own(request.service) {
             return Err(refuse(ErrorCode::NotFound, "unknown service"));
         }
-        let status = if self.0.readiness.is_ready() {
-            ServingStatus::SERVING_STATUS_SERVING
-        } else {
-            ServingStatus::SERVING_STATUS_NOT_SERVING
-        };
-        Response::ok(HealthCheckResponse {
-            status: status.into(),
-            ..Default::default()
-        })
+        Response::ok(answer(own_status(&self.0)))
     }
 
+    // Behind an identity, unlike `check`: so a caller may also ask for what plugins provide.
     async fn watch(
         &self,
-        _ctx: RequestContext,
-        _request: ServiceRequest<'_, HealthCheckRequest>,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, HealthCheckRequest>,
     ) -> ServiceResult<ServiceStream<HealthCheckResponse>> {
-        Err(refuse(
-            ErrorCode::Unimplemented,
-            "this host does not stream its health; poll Check",
-        ))
+        let caller = Caller::of(&ctx)?;
+        let service: Box<str> = request.service.into();
+        if !is_own(&service) {
+            fields::identifier("service", &service).map_err(super::invalid_field)?;
+        }
+        let statuses = changes(Watch {
+            session: self.0.identities.session(&caller),
+            bell: self.0.directory.bell(&service),
+            host: Arc::clone(&self.0),
+            look: move |host: &HostState| {
+                if is_own(&service) {
+                    own_status(host)
+                } else {
+                    provided_status(host, &service)
+                }
+            },
+        });
+        Response::stream_ok(statuses.map_ok(answer))
+    }
+}
+
+fn is_own(service: &str) -> bool {
+    service.is_empty() || SERVICES.contains(&service)
+}
+
+fn own_status(host: &HostState) -> ServingStatus {
+    if host.readiness.is_ready() {
+        ServingStatus::SERVING_STATUS_SERVING
+    } else {
+        ServingStatus::SERVING_STATUS_NOT_SERVING
+    }
+}
+
+// Served by someone is served, and what nobody offers is unknown (which may change).
+fn provided_status(host: &HostState, service: &str) -> ServingStatus {
+    let overview = host.directory.overview(service);
+    match (overview.availability, overview.provider) {
+        (Availability::Unavailable, _) => ServingStatus::SERVING_STATUS_SERVICE_UNKNOWN,
+        (_, Some(_)) => ServingStatus::SERVING_STATUS_SERVING,
+        (_, None) => ServingStatus::SERVING_STATUS_NOT_SERVING,
+    }
+}
+
+fn answer(status: ServingStatus) -> HealthCheckResponse {
+    HealthCheckResponse {
+        status: status.into(),
+        ..Default::default()
     }
 }
 

@@ -45,6 +45,14 @@ pub struct Quotas {
     #[arg(long = "watch-quota", value_name = "QUOTA", default_value = "1/s:3")]
     pub watch: Quota,
 
+    /// Calls to other plugins by one plugin.
+    #[arg(
+        long = "service-quota",
+        value_name = "QUOTA",
+        default_value = "1000/s:2000"
+    )]
+    pub service: Quota,
+
     /// Health reports by one plugin.
     #[arg(long = "health-quota", value_name = "QUOTA", default_value = "10/s:20")]
     pub health: Quota,
@@ -60,6 +68,7 @@ pub(super) struct Limits {
     pub(super) client: Policy,
     pub(super) handshake: Policy,
     pub(super) register: Policy,
+    pub(super) service: Policy,
     pub(super) discover: Policy,
     pub(super) watch: Policy,
     pub(super) health: Policy,
@@ -77,6 +86,7 @@ impl Limits {
             register,
             discover,
             watch,
+            service,
             health,
         } = quotas;
         let limiter = match redis {
@@ -92,6 +102,7 @@ impl Limits {
             client: Policy::new("client", [client])?,
             handshake: Policy::new("handshake", [handshake])?,
             register: Policy::new("register", [register])?,
+            service: Policy::new("service", [service])?,
             discover: Policy::new("discover", [discover])?,
             watch: Policy::new("watch", [watch])?,
             health: Policy::new("health", [health])?,

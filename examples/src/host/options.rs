@@ -6,7 +6,7 @@ use semver::Version;
 use zeroize::Zeroizing;
 
 use super::{
-    Bounds, MAX_CONNECTIONS, Quotas,
+    Bounds, MAX_CONNECTIONS, ProxyOptions, Quotas,
     admission::{Admission, InvalidSecret},
     fields,
 };
@@ -57,6 +57,10 @@ pub struct Options {
     #[command(flatten)]
     pub redis: RedisOptions,
 
+    /// Where providers are.
+    #[command(flatten)]
+    pub proxy: ProxyOptions,
+
     /// Connections of one client address at a time, 1 to 4096; a proxy in front is one address.
     #[arg(
         long,
@@ -78,6 +82,8 @@ pub struct Config {
     pub admission: Admission,
     /// What handshakes tell of.
     pub plugins: Vec<KnownPlugin>,
+    /// Where providers are.
+    pub proxy: ProxyOptions,
     /// How often each kind of call is let through.
     pub quotas: Quotas,
     /// Where they are kept, if not in this process.
@@ -166,6 +172,7 @@ impl Options {
         let config = Config {
             admission,
             plugins: self.plugins,
+            proxy: self.proxy,
             quotas: self.quotas,
             redis: self.redis.into_config()?,
             token_ttl: self.token_ttl.get(),

@@ -1,7 +1,10 @@
 //! Engine: who offers which service, and who is well enough to be found.
 //!
 //! Everything is bounded, and everything a provider left behind ends with its identity: a record lives
-//! until the token it was made with expires. Time comes in as `now`.
+//! until the token it was made with expires, or that token's successor, or its owner is
+//! [removed](Registry::remove). Time comes in as `now`.
+//!
+//! What changes a service says so: those who watch it are told by whoever holds the registry.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -9,11 +12,15 @@ use std::{
     time::SystemTime,
 };
 
-use semver::Version;
+use tower_plugin_auth::token::TokenId;
 
+mod end;
+mod find;
 mod words;
 
-pub use words::{Found, Health, Offer, Owner, Refusal, RegistryLimits, Selection};
+pub use words::{
+    Availability, Found, Health, Offer, Overview, Owner, Refusal, RegistryLimits, Selection,
+};
 
 /// The registry. Not synchronised: the caller locks it around each call.
 #[derive(Debug)]
@@ -66,10 +73,10 @@ impl Registry {
         };
         self.first_expiry = self.first_expiry.map(|first| first.min(owner.expires_at));
         let plugin = Self::plugin(&mut self.plugins, &self.limits, owner)?;
-        if plugin.registrations >= self.limits.per_plugin {
+        if plugin.registrations.len() >= self.limits.per_plugin {
             return Err(Refusal::Full);
         }
-        plugin.registrations += 1;
+        plugin.registrations.push(id.into());
         registration.insert(offer.service_type.clone());
         self.services
             .entry(offer.service_type.clone())
@@ -83,95 +90,24 @@ impl Registry {
         Ok(())
     }
 
-    /// Takes back an offer. Another plugin's offer is as unknown as none.
+    /// Takes back an offer; of which service. Another plugin's offer is as unknown as none.
     ///
     /// # Errors
     ///
     /// [`Refusal::UnknownRegistration`].
-    pub fn unregister(&mut self, runtime_id: &str, id: &str) -> Result<(), Refusal> {
-        let service_type = self
-            .registrations
-            .get(id)
-            .ok_or(Refusal::UnknownRegistration)?;
-        let service = self
-            .services
-            .get_mut(service_type)
-            .ok_or(Refusal::UnknownRegistration)?;
-        let position = service
-            .providers
-            .iter()
-            .position(|provider| {
-                &*provider.registration_id == id && &*provider.runtime_id == runtime_id
+    pub fn unregister(&mut self, runtime_id: &str, id: &str) -> Result<Box<str>, Refusal> {
+        let own = self
+            .plugins
+            .get_mut(runtime_id)
+            .and_then(|plugin| {
+                let position = plugin.registrations.iter().position(|own| **own == *id)?;
+                Some(plugin.registrations.remove(position))
             })
             .ok_or(Refusal::UnknownRegistration)?;
-        service.providers.remove(position);
-        if service.providers.is_empty() {
-            self.services.remove(service_type);
-        }
-        self.registrations.remove(id);
-        if let Some(plugin) = self.plugins.get_mut(runtime_id) {
-            plugin.registrations -= 1;
-        }
-        Ok(())
+        self.withdraw(&own).ok_or(Refusal::UnknownRegistration)
     }
 
-    /// Finds one provider: of a version not below `min_version` in semver order, the healthy before
-    /// the degraded and the silent, the unhealthy and the expired never.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal::UnknownService`], [`Refusal::VersionTooLow`] or [`Refusal::NoneHealthy`].
-    pub fn discover(
-        &mut self,
-        service_type: &str,
-        min_version: Option<&Version>,
-        selection: Selection,
-        now: SystemTime,
-    ) -> Result<Found, Refusal> {
-        let service = self
-            .services
-            .get_mut(service_type)
-            .ok_or(Refusal::UnknownService)?;
-        let mut refusal = Refusal::UnknownService;
-        let (mut well, mut usable) = (Vec::new(), Vec::new());
-        for provider in &service.providers {
-            let Some(plugin) = self
-                .plugins
-                .get(&*provider.runtime_id)
-                .filter(|plugin| plugin.expires_at > now)
-            else {
-                continue;
-            };
-            if min_version.is_some_and(|min| provider.offer.version.cmp_precedence(min).is_lt()) {
-                refusal = refusal.or(Refusal::VersionTooLow);
-                continue;
-            }
-            match plugin.health {
-                Some(Health::Healthy) => well.push(provider),
-                None | Some(Health::Degraded) => usable.push(provider),
-                Some(Health::Unhealthy) => refusal = refusal.or(Refusal::NoneHealthy),
-            }
-        }
-        let single = well.len() + usable.len() == 1;
-        let choice = if well.is_empty() { usable } else { well };
-        let turn = match selection {
-            Selection::RoundRobin => {
-                service.turn = service.turn.wrapping_add(1);
-                service.turn
-            }
-            Selection::Random(number) => number,
-        };
-        let index =
-            usize::try_from(turn.checked_rem(choice.len() as u64).unwrap_or(0)).unwrap_or(0);
-        let chosen = choice.get(index).ok_or(refusal)?;
-        Ok(Found {
-            runtime_id: Arc::clone(&chosen.runtime_id),
-            offer: Arc::clone(&chosen.offer),
-            single,
-        })
-    }
-
-    /// Replaces what is known of a plugin's health.
+    /// Replaces what is known of a plugin's health; the services that changes.
     ///
     /// # Errors
     ///
@@ -181,11 +117,18 @@ impl Registry {
         owner: Owner<'_>,
         health: Health,
         now: SystemTime,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Vec<Box<str>>, Refusal> {
         self.make_room(now);
         self.first_expiry = self.first_expiry.map(|first| first.min(owner.expires_at));
-        Self::plugin(&mut self.plugins, &self.limits, owner)?.health = Some(health);
-        Ok(())
+        let plugin = Self::plugin(&mut self.plugins, &self.limits, owner)?;
+        if plugin.health.replace(health) == Some(health) {
+            return Ok(Vec::new());
+        }
+        let services = plugin
+            .registrations
+            .iter()
+            .filter_map(|id| self.registrations.get(id));
+        Ok(services.cloned().collect())
     }
 
     /// Number of live offers.
@@ -209,13 +152,14 @@ impl Registry {
         match plugins.entry(owner.runtime_id.into()) {
             Entry::Occupied(plugin) => {
                 let plugin = plugin.into_mut();
-                plugin.expires_at = plugin.expires_at.max(owner.expires_at);
+                plugin.renew(owner.token_id, owner.expires_at);
                 Ok(plugin)
             }
             Entry::Vacant(_) if count >= limits.plugins => Err(Refusal::Full),
             Entry::Vacant(slot) => Ok(slot.insert(Plugin {
+                token_id: owner.token_id,
                 expires_at: owner.expires_at,
-                registrations: 0,
+                registrations: Vec::new(),
                 health: None,
             })),
         }
@@ -229,19 +173,21 @@ impl Registry {
         if !full || self.first_expiry.is_some_and(|first| now < first) {
             return;
         }
-        self.plugins.retain(|_, plugin| plugin.expires_at > now);
-        self.first_expiry = self.plugins.values().map(|plugin| plugin.expires_at).min();
-        let (plugins, registrations) = (&self.plugins, &mut self.registrations);
-        self.services.retain(|_, service| {
-            service.providers.retain(|provider| {
-                let alive = plugins.contains_key(&*provider.runtime_id);
-                if !alive {
-                    registrations.remove(&*provider.registration_id);
-                }
-                alive
-            });
-            !service.providers.is_empty()
-        });
+        self.sweep(now);
+    }
+
+    // Takes an offer out of its service, which it names. The owner's own note of it is the caller's.
+    fn withdraw(&mut self, id: &str) -> Option<Box<str>> {
+        let service_type = self.registrations.remove(id)?;
+        if let Some(service) = self.services.get_mut(&service_type) {
+            service
+                .providers
+                .retain(|provider| *provider.registration_id != *id);
+            if service.providers.is_empty() {
+                self.services.remove(&service_type);
+            }
+        }
+        Some(service_type)
     }
 }
 
@@ -260,9 +206,20 @@ struct Provider {
 
 #[derive(Debug)]
 struct Plugin {
+    // The latest it has called with, and when that expires.
+    token_id: TokenId,
     expires_at: SystemTime,
-    registrations: usize,
+    registrations: Vec<Box<str>>,
     health: Option<Health>,
+}
+
+impl Plugin {
+    // A call with the older token, which may go on for a while, takes nothing back.
+    fn renew(&mut self, token_id: TokenId, expires_at: SystemTime) {
+        if expires_at >= self.expires_at {
+            (self.token_id, self.expires_at) = (token_id, expires_at);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -10,17 +10,19 @@ use std::sync::Arc;
 use connectrpc::{
     ConnectError, ErrorCode, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream,
 };
+use futures_util::TryStreamExt;
 
 use super::{
     HostState, fields,
     identity::Caller,
     own_words::refuse,
-    registry::{Offer, Refusal, Selection},
+    registry::{Availability, Offer, Overview, Refusal, Selection},
+    watch::{Watch, changes},
 };
 use crate::proto::connectplugin::v1::{
     DiscoverServiceRequest, DiscoverServiceResponse, RegisterServiceRequest,
-    RegisterServiceResponse, ServiceEndpoint, ServiceRegistry, UnregisterServiceRequest,
-    UnregisterServiceResponse, WatchServiceEvent, WatchServiceRequest,
+    RegisterServiceResponse, ServiceEndpoint, ServiceRegistry, ServiceState,
+    UnregisterServiceRequest, UnregisterServiceResponse, WatchServiceEvent, WatchServiceRequest,
 };
 
 /// Serves `connectplugin.v1.ServiceRegistry`.
@@ -51,11 +53,9 @@ impl ServiceRegistry for Services {
         };
 
         let registration_id = registration_id()?;
-        let now = self.0.clock.wall();
         self.0
-            .registry
-            .lock()
-            .register(caller.owner(), &registration_id, offer, now)
+            .directory
+            .register(caller.owner(), &registration_id, offer)
             .map_err(refusal)?;
         tracing::info!(
             runtime_id = caller.runtime_id(),
@@ -75,8 +75,7 @@ impl ServiceRegistry for Services {
     ) -> ServiceResult<UnregisterServiceResponse> {
         let caller = Caller::of(&ctx)?;
         self.0
-            .registry
-            .lock()
+            .directory
             .unregister(caller.runtime_id(), request.registration_id)
             .map_err(refusal)?;
         Response::ok(UnregisterServiceResponse::default())
@@ -94,30 +93,17 @@ impl ServiceRegistry for Services {
             version => Some(fields::version("min_version", version).map_err(super::invalid_field)?),
         };
 
-        let now = self.0.clock.wall();
         let found = self
             .0
-            .registry
-            .lock()
+            .directory
             .discover(
                 request.service_type,
                 min_version.as_ref(),
                 Selection::RoundRobin,
-                now,
             )
             .map_err(refusal)?;
         Response::ok(DiscoverServiceResponse {
-            endpoint: ServiceEndpoint {
-                provider_id: found.runtime_id.as_ref().to_owned(),
-                version: found.offer.version.to_string(),
-                endpoint_url: format!(
-                    "/services/{}/{}",
-                    found.offer.service_type, found.runtime_id
-                ),
-                metadata: found.offer.metadata.iter().cloned().collect(),
-                ..Default::default()
-            }
-            .into(),
+            endpoint: endpoint(&found.runtime_id, &found.offer).into(),
             single_provider: found.single,
             ..Default::default()
         })
@@ -126,13 +112,47 @@ impl ServiceRegistry for Services {
     async fn watch_service(
         &self,
         ctx: RequestContext,
-        _request: ServiceRequest<'_, WatchServiceRequest>,
+        request: ServiceRequest<'_, WatchServiceRequest>,
     ) -> ServiceResult<ServiceStream<WatchServiceEvent>> {
-        Caller::of(&ctx)?;
-        Err(refuse(
-            ErrorCode::Unimplemented,
-            "this host does not stream changes; poll DiscoverService",
-        ))
+        let caller = Caller::of(&ctx)?;
+        fields::identifier("service_type", request.service_type).map_err(super::invalid_field)?;
+        let service_type: Box<str> = request.service_type.into();
+        let watched = service_type.clone();
+        let overviews = changes(Watch {
+            session: self.0.identities.session(&caller),
+            bell: self.0.directory.bell(&service_type),
+            host: Arc::clone(&self.0),
+            look: move |host: &HostState| host.directory.overview(&watched),
+        });
+        Response::stream_ok(overviews.map_ok(move |overview| event(&service_type, &overview)))
+    }
+}
+
+fn event(service_type: &str, overview: &Overview) -> WatchServiceEvent {
+    let state = match overview.availability {
+        Availability::Available => ServiceState::SERVICE_STATE_AVAILABLE,
+        Availability::Degraded => ServiceState::SERVICE_STATE_DEGRADED,
+        Availability::Unavailable => ServiceState::SERVICE_STATE_UNAVAILABLE,
+    };
+    WatchServiceEvent {
+        service_type: service_type.to_owned(),
+        state: state.into(),
+        endpoint: overview
+            .provider
+            .as_ref()
+            .map(|(runtime_id, offer)| endpoint(runtime_id, offer))
+            .into(),
+        ..Default::default()
+    }
+}
+
+fn endpoint(runtime_id: &str, offer: &Offer) -> ServiceEndpoint {
+    ServiceEndpoint {
+        provider_id: runtime_id.to_owned(),
+        version: offer.version.to_string(),
+        endpoint_url: format!("/services/{}/{runtime_id}", offer.service_type),
+        metadata: offer.metadata.iter().cloned().collect(),
+        ..Default::default()
     }
 }
 

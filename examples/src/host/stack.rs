@@ -1,6 +1,12 @@
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, extract::State, middleware::from_fn, response::IntoResponse, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    middleware::from_fn,
+    response::IntoResponse,
+    routing::{any, get},
+};
 use connectrpc::{ConnectRpcService, DeadlinePolicy, Limits, Router as RpcRouter};
 use http::StatusCode;
 use tower::ServiceBuilder;
@@ -14,9 +20,11 @@ use super::{
     HostState, Readiness,
     guard::{self, MAX_BODY},
     handshake::Handshakes,
+    housekeeping,
     identity::PLUGIN_KIND,
     lifecycle::Lifecycle,
     own_words::OwnWords,
+    proxy,
     service_registry::Services,
     unread::take_in_unread,
 };
@@ -38,17 +46,22 @@ pub fn build(state: &Arc<HostState>) -> Router {
 ///
 /// If one of them has a path of the host's.
 pub fn build_with(state: &Arc<HostState>, own: Router) -> Router {
-    let rpc = services(state);
+    housekeeping::start(state);
+    let rpc = services(state, MAX_DEADLINE, DEFAULT_DEADLINE);
+    let streams = services(state, MAX_STREAM, MAX_STREAM);
     let limits = &state.limits;
+    // First is outermost.
+    let identity = |policy| {
+        ServiceBuilder::new()
+            .layer(AuthLayer::new(BearerAuthenticator::new(
+                state.identities.tokens().clone(),
+            )))
+            .layer(limits.layer(policy, key::Principal))
+            .layer(RequireLayer::when(|caller, _| caller.kind() == PLUGIN_KIND))
+    };
     let handshakes = routes(&["/connectplugin.v1.HandshakeService/Handshake"], &rpc)
         .layer(limits.layer(&limits.handshake, ClientIp::peer()));
-    let health = routes(
-        &[
-            "/connectplugin.health.v1.HealthService/Check",
-            "/connectplugin.health.v1.HealthService/Watch",
-        ],
-        &rpc,
-    );
+    let health = routes(&["/connectplugin.health.v1.HealthService/Check"], &rpc);
     let authenticated = [
         (
             &limits.discover,
@@ -65,22 +78,32 @@ pub fn build_with(state: &Arc<HostState>, own: Router) -> Router {
                 "/connectplugin.v1.ServiceRegistry/UnregisterService",
             ],
         ),
-        (
-            &limits.watch,
-            &["/connectplugin.v1.ServiceRegistry/WatchService"],
-        ),
     ]
     .into_iter()
     .fold(Router::new(), |router, (policy, paths)| {
-        // First is outermost.
-        let identity = ServiceBuilder::new()
-            .layer(AuthLayer::new(BearerAuthenticator::new(
-                state.identities.tokens().clone(),
-            )))
-            .layer(limits.layer(policy, key::Principal))
-            .layer(RequireLayer::when(|caller, _| caller.kind() == PLUGIN_KIND));
-        router.merge(routes(paths, &rpc).layer(identity))
+        router.merge(routes(paths, &rpc).layer(identity(policy)))
     });
+    let watches = routes(
+        &[
+            "/connectplugin.health.v1.HealthService/Watch",
+            "/connectplugin.v1.ServiceRegistry/WatchService",
+        ],
+        &streams,
+    )
+    .layer(
+        ServiceBuilder::new()
+            .layer(identity(&limits.watch))
+            .layer(state.watching.clone()),
+    );
+    let calls = Router::new()
+        .route("/services/{*call}", any(proxy::call))
+        .with_state(Arc::clone(state))
+        .layer(
+            ServiceBuilder::new()
+                .layer(from_fn(proxy::check_head))
+                .layer(identity(&limits.service))
+                .layer(state.proxy.in_flight()),
+        );
 
     // Last is outermost. The probes are outside of the limit by address: whoever asks them shares an
     // address with the traffic.
@@ -88,19 +111,21 @@ pub fn build_with(state: &Arc<HostState>, own: Router) -> Router {
         .merge(handshakes)
         .merge(health)
         .merge(authenticated)
+        .merge(watches)
+        .merge(calls)
         .merge(own)
         .fallback(guard::unknown_path)
         .layer(limits.layer(&limits.client, ClientIp::peer()))
         .route("/healthz", get("ok"))
         .route("/readyz", get(readyz).with_state(state.readiness()))
-        .layer(ValidateLayer::plugin())
+        .layer(ValidateLayer::new(state.rules.clone()))
         .layer(from_fn(guard::take_json_for_connect))
         .layer(from_fn(guard::catch_panic))
         .layer(from_fn(take_in_unread))
 }
 
 // Closed: what is not listed is not served, whatever the RPC runtime would make of it.
-fn routes(paths: &[&str], rpc: &ConnectRpcService) -> Router {
+pub(super) fn routes(paths: &[&str], rpc: &ConnectRpcService) -> Router {
     let router = paths.iter().fold(Router::new(), |router, path| {
         router.route_service(path, rpc.clone())
     });
@@ -112,12 +137,21 @@ fn routes(paths: &[&str], rpc: &ConnectRpcService) -> Router {
         .layer(from_fn(guard::check_head))
 }
 
-fn services(state: &Arc<HostState>) -> ConnectRpcService {
+fn services(state: &Arc<HostState>, max: Duration, default: Duration) -> ConnectRpcService {
     let lifecycle = Arc::new(Lifecycle(Arc::clone(state)));
     let router = Arc::new(Handshakes(Arc::clone(state))).register(RpcRouter::new());
     let router = Arc::new(Services(Arc::clone(state))).register(router);
     let router = PluginLifecycleExt::register(Arc::clone(&lifecycle), router);
     let router = HealthServiceExt::register(lifecycle, router);
+    within(router, max, default)
+}
+
+/// RPC services that answer in seconds.
+pub(super) fn serving(router: RpcRouter) -> ConnectRpcService {
+    within(router, MAX_DEADLINE, DEFAULT_DEADLINE)
+}
+
+fn within(router: RpcRouter, max: Duration, default: Duration) -> ConnectRpcService {
     ConnectRpcService::new(router)
         .with_interceptor(OwnWords)
         .with_limits(
@@ -127,8 +161,8 @@ fn services(state: &Arc<HostState>) -> ConnectRpcService {
         )
         .with_deadline_policy(
             DeadlinePolicy::new()
-                .with_max(MAX_DEADLINE)
-                .with_default_timeout(DEFAULT_DEADLINE)
+                .with_max(max)
+                .with_default_timeout(default)
                 .with_enforce_on_streams(true),
         )
 }
@@ -144,3 +178,5 @@ async fn readyz(State(readiness): State<Readiness>) -> impl IntoResponse {
 const ENVELOPE: usize = 5;
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
 const MAX_DEADLINE: Duration = Duration::from_secs(30);
+// Then whoever watches asks again, and is counted again.
+const MAX_STREAM: Duration = Duration::from_secs(3600);

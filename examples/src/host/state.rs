@@ -1,28 +1,42 @@
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicBool},
+};
 
-use parking_lot::Mutex;
+use tower_plugin_auth::{MemoryStore, TokenEvent, Tokens};
 use tower_plugin_core::Clock;
-use tower_plugin_ratelimit::EitherLimiter;
+use tower_plugin_ratelimit::{
+    EitherLimiter,
+    concurrency::{Concurrency, ConcurrencyLimitLayer},
+    key,
+};
+use tower_plugin_validate::RuleSet;
 
 use super::{
     Config, HostError, Readiness,
     admission::Admission,
-    identity::Identities,
+    directory::Directory,
+    identity::{Identities, PLUGIN_KIND},
     limits::Limits,
     options::KnownPlugin,
-    registry::{Registry, RegistryLimits},
+    proxy::{self, Proxy},
+    registry::RegistryLimits,
+    watch::Revocations,
 };
 
 /// What the services of one host share.
 pub struct HostState {
     pub(super) admission: Admission,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) directory: Arc<Directory>,
     pub(super) identities: Identities,
     pub(super) limits: Limits,
     pub(super) plugins: Vec<KnownPlugin>,
+    pub(super) is_kept: AtomicBool,
+    pub(super) proxy: Proxy,
     pub(super) readiness: Readiness,
-    // Held for one call of the engine, never across an await.
-    pub(super) registry: Mutex<Registry>,
+    pub(super) revocations: Arc<Revocations>,
+    pub(super) rules: RuleSet,
+    pub(super) watching: ConcurrencyLimitLayer<key::Principal>,
 }
 
 impl HostState {
@@ -32,14 +46,34 @@ impl HostState {
     ///
     /// [`HostError`] if a setting is out of range or there is no randomness.
     pub fn new(config: Config, clock: Arc<dyn Clock>) -> Result<Self, HostError> {
+        let directory = Arc::new(Directory::new(REGISTRY_LIMITS, Arc::clone(&clock)));
+        let revocations = Arc::<Revocations>::default();
+        let observe = {
+            let (directory, revocations) = (Arc::clone(&directory), Arc::clone(&revocations));
+            move |event: &TokenEvent<'_>| match event {
+                TokenEvent::Rotated { record, .. } if record.principal().kind() == PLUGIN_KIND => {
+                    let owner = record.principal().subject();
+                    directory.renew(owner, record.id(), record.expires_at());
+                }
+                TokenEvent::Revoked { .. } | TokenEvent::Reused { .. } => revocations.tell(),
+                _ => {}
+            }
+        };
+        let watching = Concurrency::per_key(MAX_WATCHES)?
+            .with_name("watches")?
+            .with_total(MAX_WATCHES_IN_ALL)?;
         Ok(Self {
             admission: config.admission,
-            identities: Identities::new(config.token_ttl, Arc::clone(&clock))?,
-            limits: Limits::new(config.quotas, config.redis.as_ref(), Arc::clone(&clock))?,
-            clock,
+            directory,
+            identities: Identities::new(config.token_ttl, Arc::clone(&clock), observe)?,
+            limits: Limits::new(config.quotas, config.redis.as_ref(), clock)?,
             plugins: config.plugins,
+            is_kept: AtomicBool::new(false),
+            proxy: Proxy::new(config.proxy)?,
             readiness: Readiness::default(),
-            registry: Mutex::new(Registry::new(REGISTRY_LIMITS)),
+            revocations,
+            rules: proxy::rules()?,
+            watching: ConcurrencyLimitLayer::new(watching, key::Principal),
         })
     }
 
@@ -51,6 +85,14 @@ impl HostState {
             // The log has it.
             let _unavailable = redis.connected().await;
         }
+    }
+
+    /// The tokens of the plugins, to revoke or rotate them.
+    ///
+    /// What a plugin has registered and the streams it has open end with its tokens.
+    #[must_use]
+    pub fn tokens(&self) -> &Tokens<MemoryStore> {
+        self.identities.tokens()
     }
 
     /// Whether the host takes requests: hand it to [`serve`](super::serve).
@@ -76,3 +118,7 @@ const REGISTRY_LIMITS: RegistryLimits = RegistryLimits {
     per_service: 1000,
     plugins: 10_000,
 };
+
+/// Streams of changes that one plugin may have open at a time, of both kinds together.
+const MAX_WATCHES: u32 = 16;
+const MAX_WATCHES_IN_ALL: usize = 1024;

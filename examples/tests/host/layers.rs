@@ -6,10 +6,11 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::support::{
-    CHECK, DISCOVER, HANDSHAKE, Host, Plugin, REGISTER, REPORT, UNREGISTER, WATCH, handshake,
+    CHECK, DISCOVER, HANDSHAKE, HEALTH_WATCH, Host, Plugin, REGISTER, REPORT, UNREGISTER, WATCH,
+    handshake,
 };
 
-const PROTECTED: [&str; 5] = [DISCOVER, REGISTER, REPORT, UNREGISTER, WATCH];
+const PROTECTED: [&str; 6] = [DISCOVER, HEALTH_WATCH, REGISTER, REPORT, UNREGISTER, WATCH];
 
 // Register, report, discover and unregister used to read the header and never the token.
 #[tokio::test]
@@ -70,16 +71,18 @@ async fn f03_no_call_counts_without_the_callers_own_token() {
 async fn f07_a_stream_is_refused_inside_the_stream() {
     let host = Host::start().await;
     let headers = [("content-type", "application/connect+proto")];
-    let answer = host
-        .post(WATCH, &headers, &b"\0\0\0\0\x03\x0a\x01x"[..])
-        .await;
-    assert_eq!(
-        (answer.status.as_u16(), answer.header("content-type")),
-        (200, "application/connect+proto")
-    );
-    assert_eq!(answer.body[0], 2, "end of stream");
-    let end: Value = serde_json::from_slice(&answer.body[5..]).unwrap();
-    assert_eq!(end["error"]["code"], "unauthenticated");
+    for path in [WATCH, HEALTH_WATCH] {
+        let answer = host
+            .post(path, &headers, &b"\0\0\0\0\x03\x0a\x01x"[..])
+            .await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("content-type")),
+            (200, "application/connect+proto")
+        );
+        assert_eq!(answer.body[0], 2, "end of stream");
+        let end: Value = serde_json::from_slice(&answer.body[5..]).unwrap();
+        assert_eq!(end["error"]["code"], "unauthenticated");
+    }
     host.stop().await;
 }
 

@@ -11,20 +11,25 @@ use tokio::{
     time::timeout,
 };
 
-const WAIT: Duration = Duration::from_secs(30);
+pub(crate) const WAIT: Duration = Duration::from_secs(30);
 
-struct Program {
+pub(crate) struct Program {
     child: Child,
     script: String,
 }
 
 impl Program {
     // The script is complete when its last command is there: the program prints it in one write.
-    async fn start(arguments: &[&str], secret: Option<&str>) -> Self {
+    pub(crate) async fn start(arguments: &[&str], secret: Option<&str>) -> Self {
+        Self::start_with_log("info", arguments, secret).await
+    }
+
+    async fn start_with_log(level: &str, arguments: &[&str], secret: Option<&str>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_plugin-host"));
         command
             .args(["--listen", "127.0.0.1:0"])
             .args(arguments)
+            .env("RUST_LOG", level)
             .env_remove("PLUGIN_HOST_BOOTSTRAP_SECRET")
             .env_remove("PLUGIN_HOST_REDIS_URL");
         if let Some(secret) = secret {
@@ -48,7 +53,12 @@ impl Program {
         Self { child, script }
     }
 
-    async fn signal(mut self, signal: &str) -> (std::process::ExitStatus, String) {
+    pub(crate) fn url(&self) -> String {
+        let (_, rest) = self.script.split_once("listens on ").unwrap();
+        rest.lines().next().unwrap().to_owned()
+    }
+
+    pub(crate) async fn signal(mut self, signal: &str) -> (std::process::ExitStatus, String) {
         let id = self.child.id().unwrap().to_string();
         assert!(
             Command::new("kill")
@@ -181,9 +191,30 @@ async fn the_generated_secret_is_printed_once_and_logged_never() {
     assert!(!log.contains(&secret));
 }
 
+// `%0a` in a path used to begin a line of its own in the log.
+#[tokio::test]
+async fn f61_a_caller_cannot_write_lines_of_the_log() {
+    let level = "info,tower_plugin_examples=debug";
+    let program = Program::start_with_log(level, &["--register-quota", "1000/s"], None).await;
+    let calls = r#"
+OFFER='{"serviceType":"logger","version":"1.0.0","endpointPath":"/l/","metadata":{"base_url":"http://10.0.0.1\nERROR forged\u001b[2J"}}'
+curl -sS -o /dev/null -w '%{http_code}\n' -H 'Content-Type: application/json' -H "X-Plugin-Runtime-ID: $RUNTIME_ID" -H "Authorization: Bearer $RUNTIME_TOKEN" --data "$OFFER" $URL/connectplugin.v1.ServiceRegistry/RegisterService
+for METHOD in 'Log%0aERROR%20forged' 'Log%1b%5b2J' 'Log%20a'; do
+curl -sS -o /dev/null -w '%{http_code}\n' -H "X-Plugin-Runtime-ID: $RUNTIME_ID" -H "Authorization: Bearer $RUNTIME_TOKEN" --data x "$URL/services/logger/$RUNTIME_ID/$METHOD"
+done
+"#;
+    let script = format!("{}\nURL={}\n{calls}", program.script, program.url());
+    let output = paste(&script, None).await;
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.ends_with("400\n400\n400\n404\n"), "{said}");
+    let (_, log) = program.signal("-TERM").await;
+    assert!(log.contains(r#"method="Log%20a""#), "{log}");
+    assert!(!log.contains("forged") && !log.contains('\u{1b}'), "{log}");
+}
+
 #[tokio::test]
 async fn a_bad_configuration_is_told_and_nothing_listens() {
-    let refused = |arguments: &'static [&str]| async move {
+    let refused = async |arguments: Vec<&str>| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_plugin-host"));
         command
             .args(arguments)
@@ -192,12 +223,30 @@ async fn a_bad_configuration_is_told_and_nothing_listens() {
         assert!(!output.status.success() && output.stdout.is_empty());
         String::from_utf8(output.stderr).unwrap()
     };
-    let error = refused(&["--listen", "127.0.0.1:0"]).await;
+    let error = refused(vec!["--listen", "127.0.0.1:0"]).await;
     assert!(
         error.contains("PLUGIN_HOST_BOOTSTRAP_SECRET must have 16 to 1024 characters"),
         "{error}"
     );
-    let error = refused(&["--bootstrap-secret", "s3cr3t"]).await;
+    for (flag, value, message) in [
+        (
+            "--provider",
+            "logger",
+            "must have the form NAME=http://HOST",
+        ),
+        ("--provider", "a/b=http://10.0.0.1/", "NAME must be"),
+        ("--provider", "a=https://10.0.0.1/", "URL must be http://"),
+        (
+            "--provider",
+            "a=http://169.254.169.254/",
+            "URL must be http://",
+        ),
+        ("--provider-network", "10.0.0.1/33", "--provider-network"),
+    ] {
+        let error = refused(vec![flag, value]).await;
+        assert!(error.contains(message), "{flag} {value}: {error}");
+    }
+    let error = refused(vec!["--bootstrap-secret", "s3cr3t"]).await;
     assert!(error.contains("unexpected argument"), "{error}");
 }
 

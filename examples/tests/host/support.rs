@@ -22,12 +22,14 @@ pub(crate) const REGISTER: &str = "/connectplugin.v1.ServiceRegistry/RegisterSer
 pub(crate) const UNREGISTER: &str = "/connectplugin.v1.ServiceRegistry/UnregisterService";
 pub(crate) const DISCOVER: &str = "/connectplugin.v1.ServiceRegistry/DiscoverService";
 pub(crate) const WATCH: &str = "/connectplugin.v1.ServiceRegistry/WatchService";
+pub(crate) const HEALTH_WATCH: &str = "/connectplugin.health.v1.HealthService/Watch";
 pub(crate) const REPORT: &str = "/connectplugin.v1.PluginLifecycle/ReportHealth";
 pub(crate) const CHECK: &str = "/connectplugin.health.v1.HealthService/Check";
 
 pub(crate) struct Host {
     pub(crate) address: SocketAddr,
     pub(crate) clock: ManualClock,
+    pub(crate) state: Arc<HostState>,
     client: Client<HttpConnector, Full<Bytes>>,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
@@ -68,6 +70,7 @@ impl Host {
             "--handshake-quota",
             "--health-quota",
             "--register-quota",
+            "--watch-quota",
         ] {
             if !arguments.contains(&flag) {
                 command_line.extend([flag, "1000/s"]);
@@ -81,8 +84,9 @@ impl Host {
         let app = build_with(&state, own);
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
+        let readiness = state.readiness();
         let served = tokio::spawn(async move {
-            serve(listener, app, state.readiness(), bounds, async {
+            serve(listener, app, readiness, bounds, async {
                 stopped.await.unwrap();
             })
             .await
@@ -91,6 +95,7 @@ impl Host {
         Self {
             address,
             clock,
+            state,
             client: Client::builder(TokioExecutor::new()).build_http(),
             stop,
             served,
@@ -157,10 +162,34 @@ impl Host {
         }
     }
 
+    /// Registers `plugin` as a provider that says it is at `base_url`.
+    pub(crate) async fn provide(
+        &self,
+        plugin: &Plugin,
+        service_type: &str,
+        base_url: &str,
+    ) -> String {
+        let offer = json!({
+            "serviceType": service_type,
+            "version": "1.0.0",
+            "endpointPath": "/logger.v1.Logger/",
+            "metadata": { "base_url": base_url },
+        });
+        let answer = self.call(REGISTER, Some(plugin), offer).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["registrationId"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn report(&self, plugin: &Plugin, state: &str) {
+        let report = json!({ "state": format!("HEALTH_STATE_{state}") });
+        let answer = self.call(REPORT, Some(plugin), report).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
     /// Ends the host, which must happen in bounded time.
     pub(crate) async fn stop(self) {
         self.stop.send(()).unwrap();
-        drop(self.client);
+        drop((self.client, self.state));
         tokio::time::timeout(Duration::from_secs(20), self.served)
             .await
             .unwrap()
@@ -206,6 +235,17 @@ impl Answer {
         assert_eq!(body["code"], code, "{body}");
         body["message"].as_str().unwrap_or_default().to_owned()
     }
+}
+
+/// Asks until it is so; it must be in bounded time.
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
+    for _ in 0..500 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("never: {what}");
 }
 
 /// A handshake that is admitted, with `changes`.

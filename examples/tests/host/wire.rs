@@ -18,7 +18,7 @@ use tower_plugin_examples::{
     },
 };
 
-use crate::support::{CHECK, HANDSHAKE, Host, SECRET, WATCH, handshake};
+use crate::support::{CHECK, HANDSHAKE, HEALTH_WATCH, Host, SECRET, WATCH, handshake};
 
 fn request() -> HandshakeRequest {
     HandshakeRequest {
@@ -292,7 +292,7 @@ async fn what_is_not_served_is_said_so() {
         "/",
         "/connectplugin.v1.ServiceRegistry/NoSuchMethod",
         "/connectplugin.v1.PluginControl/Shutdown",
-        "/services/x/y/z",
+        "/services/",
     ] {
         host.post(path, &[PROTO, ("connect-protocol-version", "1")], "")
             .await
@@ -322,7 +322,7 @@ async fn what_is_not_served_is_said_so() {
 }
 
 #[tokio::test]
-async fn streams_are_refused_inside_the_stream() {
+async fn a_stream_that_cannot_be_is_refused_inside_the_stream() {
     let host = Host::start().await;
     let plugin = host.admit("p").await;
     let headers = [
@@ -330,16 +330,18 @@ async fn streams_are_refused_inside_the_stream() {
         ("authorization", &format!("Bearer {}", plugin.token)),
         ("x-plugin-runtime-id", &plugin.id),
     ];
-    let answer = host
-        .post(WATCH, &headers, &b"\0\0\0\0\x03\x0a\x01x"[..])
-        .await;
-    assert_eq!(
-        (answer.status.as_u16(), answer.header("content-type")),
-        (200, "application/connect+proto")
-    );
-    assert_eq!(answer.body[0], 2, "end of stream");
-    let end: serde_json::Value = serde_json::from_slice(&answer.body[5..]).unwrap();
-    assert_eq!(end["error"]["code"], "unimplemented");
+    for path in [WATCH, HEALTH_WATCH] {
+        let answer = host
+            .post(path, &headers, &b"\0\0\0\0\x03\x0a\x01/"[..])
+            .await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("content-type")),
+            (200, "application/connect+proto")
+        );
+        assert_eq!(answer.body[0], 2, "end of stream");
+        let end: serde_json::Value = serde_json::from_slice(&answer.body[5..]).unwrap();
+        assert_eq!(end["error"]["code"], "invalid_argument");
+    }
     host.stop().await;
 }
 

@@ -16,8 +16,13 @@ fn at(seconds: u64) -> SystemTime {
 fn owner(runtime_id: &str) -> Owner<'_> {
     Owner {
         runtime_id,
+        token_id: token(1),
         expires_at: at(100),
     }
+}
+
+fn token(number: u8) -> TokenId {
+    TokenId::from_bytes([number; 16])
 }
 
 fn offer(service_type: &str, version: &str) -> Offer {
@@ -27,6 +32,11 @@ fn offer(service_type: &str, version: &str) -> Offer {
         endpoint_path: "/x/".into(),
         metadata: Vec::new(),
     }
+}
+
+fn names(mut services: Vec<Box<str>>) -> Vec<String> {
+    services.sort();
+    services.into_iter().map(String::from).collect()
 }
 
 fn registry(offers: &[(&str, &str, &str, &str)]) -> Registry {
@@ -75,7 +85,7 @@ fn a_random_number_reaches_every_provider() {
 
 // A string comparison puts 1.10.0 before 1.9.0.
 #[test]
-fn versions_compare_as_numbers() {
+fn f62_versions_compare_as_numbers() {
     let mut registry = registry(&[("a", "1", "log", "1.10.0")]);
     assert_eq!(
         found(&mut registry, "log", Some("1.9.0")),
@@ -136,14 +146,14 @@ fn only_a_lone_provider_is_single() {
 }
 
 #[test]
-fn an_offer_is_taken_back_by_its_owner_alone() {
+fn f64_an_offer_is_taken_back_by_its_owner_alone() {
     let mut registry = registry(&[("a", "1", "log", "1.0.0")]);
     assert_eq!(
         registry.unregister("b", "1"),
         Err(Refusal::UnknownRegistration)
     );
     assert_eq!(found(&mut registry, "log", None), Ok("a".to_owned()));
-    assert_eq!(registry.unregister("a", "1"), Ok(()));
+    assert_eq!(registry.unregister("a", "1"), Ok("log".into()));
     assert_eq!(
         registry.unregister("a", "1"),
         Err(Refusal::UnknownRegistration)
@@ -237,6 +247,7 @@ fn what_expired_is_not_found_and_makes_room() {
             .register(
                 Owner {
                     runtime_id: plugin,
+                    token_id: token(1),
                     expires_at,
                 },
                 id,
@@ -262,4 +273,128 @@ fn what_expired_is_not_found_and_makes_room() {
         Ok(())
     );
     assert_eq!(registry.len(), 4);
+}
+
+#[test]
+fn f59_a_provider_is_found_by_type_and_id_together() {
+    let registry = registry(&[
+        ("a", "1", "log", "1.9.0"),
+        ("a", "2", "log", "1.10.0"),
+        ("a", "3", "kv", "3.0.0"),
+        ("b", "4", "kv", "1.0.0"),
+    ]);
+    let version = |service: &str, plugin: &str| {
+        registry
+            .provider(service, plugin, at(1))
+            .map(|offer| offer.version.to_string())
+    };
+    assert_eq!(version("log", "a"), Ok("1.10.0".to_owned()));
+    assert_eq!(version("kv", "a"), Ok("3.0.0".to_owned()));
+    assert_eq!(version("log", "b"), Err(Refusal::UnknownService));
+    assert_eq!(version("other", "a"), Err(Refusal::UnknownService));
+    assert_eq!(
+        registry.provider("log", "a", at(100)).unwrap_err(),
+        Refusal::UnknownService,
+        "expired"
+    );
+}
+
+#[test]
+fn f63_whatever_changes_a_service_names_it() {
+    let mut registry = registry(&[("a", "1", "log", "1.0.0"), ("a", "2", "kv", "1.0.0")]);
+    let mut report = |health| names(registry.report_health(owner("a"), health, at(0)).unwrap());
+    assert_eq!(report(Health::Degraded), ["kv", "log"]);
+    assert!(report(Health::Degraded).is_empty(), "the same again");
+    assert_eq!(registry.unregister("a", "2"), Ok("kv".into()));
+    assert!(registry.sweep(at(99)).is_empty());
+    assert_eq!(names(registry.sweep(at(100))), ["log"]);
+    assert!(registry.is_empty());
+}
+
+#[test]
+fn f65_nobody_takes_a_turn_by_looking() {
+    let mut registry = registry(&[("a", "1", "log", "1.0.0"), ("b", "2", "log", "1.0.0")]);
+    let first = |registry: &Registry| registry.overview("log", at(1)).provider.unwrap().0;
+    assert_eq!(&*first(&registry), "a");
+    let turn = found(&mut registry, "log", None).unwrap();
+    for _ in 0..3 {
+        assert_eq!(
+            &*first(&registry),
+            "a",
+            "the same one while nothing changes"
+        );
+    }
+    assert_ne!(found(&mut registry, "log", None).unwrap(), turn);
+}
+
+#[test]
+fn a_service_is_as_well_as_the_best_of_its_providers() {
+    let mut registry = registry(&[("a", "1", "log", "1.0.0"), ("b", "2", "log", "1.0.0")]);
+    let overview = |registry: &Registry, now| {
+        let overview = registry.overview("log", at(now));
+        (overview.availability, overview.provider.map(|(id, _)| id))
+    };
+    let report = |registry: &mut Registry, plugin: &'static str, health| {
+        registry
+            .report_health(owner(plugin), health, at(0))
+            .unwrap();
+    };
+    assert_eq!(
+        overview(&registry, 1),
+        (Availability::Available, Some("a".into()))
+    );
+    report(&mut registry, "b", Health::Healthy);
+    assert_eq!(
+        overview(&registry, 1),
+        (Availability::Available, Some("b".into()))
+    );
+    report(&mut registry, "b", Health::Unhealthy);
+    report(&mut registry, "a", Health::Degraded);
+    assert_eq!(
+        overview(&registry, 1),
+        (Availability::Degraded, Some("a".into()))
+    );
+    report(&mut registry, "a", Health::Unhealthy);
+    assert_eq!(overview(&registry, 1), (Availability::Degraded, None));
+    assert_eq!(overview(&registry, 100), (Availability::Unavailable, None));
+    assert_eq!(
+        registry.overview("other", at(1)).availability,
+        Availability::Unavailable
+    );
+}
+
+#[test]
+fn what_a_plugin_left_lives_as_long_as_its_newest_token() {
+    let mut registry = registry(&[("a", "1", "log", "1.0.0")]);
+    registry.renew("a", token(2), at(200));
+    assert_eq!(registry.owners(), [("a".into(), token(2))]);
+    // A call that was under way with the old one.
+    registry
+        .report_health(owner("a"), Health::Healthy, at(0))
+        .unwrap();
+    assert_eq!(registry.owners(), [("a".into(), token(2))]);
+    let is_offered = |now| registry.provider("log", "a", at(now)).is_ok();
+    assert!(is_offered(199) && !is_offered(200));
+    registry.renew("nobody", token(3), at(200));
+    assert_eq!(registry.owners().len(), 1);
+}
+
+#[test]
+fn f63_who_is_removed_leaves_nothing_behind() {
+    let mut registry = registry(&[
+        ("a", "1", "log", "1.0.0"),
+        ("a", "2", "kv", "1.0.0"),
+        ("b", "3", "kv", "1.0.0"),
+    ]);
+    registry
+        .report_health(owner("a"), Health::Unhealthy, at(0))
+        .unwrap();
+    assert_eq!(names(registry.remove("a")), ["kv", "log"]);
+    assert!(registry.remove("a").is_empty());
+    assert_eq!((registry.len(), registry.owners().len()), (1, 1));
+    // Its health went, too.
+    registry
+        .register(owner("a"), "4", offer("log", "1.0.0"), at(0))
+        .unwrap();
+    assert!(registry.provider("log", "a", at(1)).is_ok());
 }

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc, time::SystemTime};
 
 use semver::Version;
+use tower_plugin_auth::token::TokenId;
 
 /// How much the registry holds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -22,12 +23,14 @@ pub struct RegistryLimits {
 pub struct Owner<'a> {
     /// The authenticated runtime id.
     pub runtime_id: &'a str,
+    /// The token it was authenticated by.
+    pub token_id: TokenId,
     /// When its token expires.
     pub expires_at: SystemTime,
 }
 
 /// What a plugin offers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Offer {
     /// Kind of service.
     pub service_type: Box<str>,
@@ -48,6 +51,26 @@ pub struct Found {
     pub offer: Arc<Offer>,
     /// Whether there was no other to choose.
     pub single: bool,
+}
+
+/// How a service is, and who provides it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Overview {
+    /// How it is.
+    pub availability: Availability,
+    /// Who would be the first to be asked: the same one for as long as nothing changes.
+    pub provider: Option<(Arc<str>, Arc<Offer>)>,
+}
+
+/// How a service is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Availability {
+    /// A provider is well, or has not said otherwise.
+    Available,
+    /// There are providers, and none of them is well.
+    Degraded,
+    /// There is no provider.
+    Unavailable,
 }
 
 /// How a plugin said it is.
@@ -80,7 +103,7 @@ pub enum Refusal {
     Taken,
     /// There is no such offer, or it is another plugin's.
     UnknownRegistration,
-    /// No provider offers the service.
+    /// No provider offers the service, or not the one that is asked for.
     UnknownService,
     /// Providers exist, but none of a sufficient version.
     VersionTooLow,

@@ -1,0 +1,50 @@
+//! A plugin's life at a host: it joins, offers a service, finds it, calls it through the host, watches it
+//! go, and meets every layer on the way.
+//!
+//! ```sh
+//! plugin-host --provider-network 127.0.0.0/8    # prints the secret to set
+//! PLUGIN_HOST_BOOTSTRAP_SECRET=... plugin-demo --host http://127.0.0.1:8080
+//! ```
+
+use std::{env, error::Error, process::ExitCode};
+
+use clap::Parser;
+use http::Uri;
+use tower_plugin_examples::host::options::SECRET_VARIABLE;
+
+mod host;
+mod life;
+mod provider;
+
+/// Plays a plugin's life against a running plugin-host, and prints what each layer did.
+///
+/// The admission secret comes from the environment variable PLUGIN_HOST_BOOTSTRAP_SECRET. To be called
+/// through the host, the demo serves a tiny provider on 127.0.0.1, which the host must be told to believe:
+/// plugin-host --provider-network 127.0.0.0/8.
+#[derive(Debug, Parser)]
+#[command(name = "plugin-demo", version)]
+struct Options {
+    /// Where the host is: http://HOST:PORT.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    host: Uri,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match run(Options::parse()).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("plugin-demo: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: Options) -> Result<bool, Box<dyn Error + Send + Sync>> {
+    // The error of `env::var` would print a value that is not UTF-8.
+    let secret = env::var(SECRET_VARIABLE)
+        .map_err(|_| format!("set {SECRET_VARIABLE} to the secret the host was started with"))?;
+    let host = host::Host::new(&options.host)?;
+    life::live(&host, &secret).await
+}

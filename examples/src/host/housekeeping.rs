@@ -1,0 +1,61 @@
+//! What is done without anyone asking: the registry forgets whose token is gone.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::{runtime::Handle, time};
+
+use super::HostState;
+
+/// Looks after the registry for as long as the state is used: whenever tokens were revoked, and every
+/// [`INTERVAL`] for what has expired, for what other copies have revoked, and for what was registered by a
+/// call that was under way while its token was revoked.
+///
+/// Once for each state, and not outside of a Tokio runtime: there, what expired is still not found, but
+/// what was revoked stays until it expires.
+pub(super) fn start(state: &Arc<HostState>) {
+    let Ok(runtime) = Handle::try_current() else {
+        return;
+    };
+    if state.is_kept.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let mut revoked = state.revocations.listen();
+    let state = Arc::downgrade(state);
+    runtime.spawn(async move {
+        loop {
+            tokio::select! {
+                changed = revoked.changed() => if changed.is_err() { return },
+                () = time::sleep(INTERVAL) => {}
+            }
+            let Some(state) = state.upgrade() else { return };
+            forget_the_gone(&state).await;
+        }
+    });
+}
+
+async fn forget_the_gone(state: &HostState) {
+    state.directory.sweep();
+    for (runtime_id, token_id) in state.directory.owners() {
+        match state.identities.newest_live(token_id).await {
+            // Replaced where nobody here was told.
+            Ok(Some((newest, expires_at))) if newest != token_id => {
+                state.directory.renew(&runtime_id, newest, expires_at);
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                tracing::info!(?runtime_id, "its tokens are gone: forgotten");
+                state.directory.remove(&runtime_id);
+            }
+            // What it has left expires at the latest.
+            Err(error) => {
+                tracing::warn!(%error, "the tokens of registered plugins could not be looked up");
+                return;
+            }
+        }
+    }
+}
+
+const INTERVAL: Duration = Duration::from_secs(5);

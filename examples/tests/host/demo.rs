@@ -1,0 +1,67 @@
+//! The demo, run against the program it is for.
+
+use std::process::Output;
+
+use tokio::{process::Command, time::timeout};
+
+use crate::process::{Program, WAIT};
+
+const SECRET: &str = "a-secret-of-the-operator";
+
+async fn demo(host: &str, secret: Option<&str>) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plugin-demo"));
+    command
+        .args(["--host", host])
+        .env_remove("PLUGIN_HOST_BOOTSTRAP_SECRET")
+        .kill_on_drop(true);
+    if let Some(secret) = secret {
+        command.env("PLUGIN_HOST_BOOTSTRAP_SECRET", secret);
+    }
+    timeout(WAIT, command.output()).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_plugins_life_goes_as_it_should() {
+    for (arguments, call) in [
+        (
+            &["--provider-network", "127.0.0.0/8"][..],
+            r#"the provider saw {"authorization":null,"forwarded":"for=_demo-"#,
+        ),
+        (&[], "not_found: provider endpoint not registered"),
+    ] {
+        let program = Program::start(arguments, Some(SECRET)).await;
+        let output = demo(&program.url(), Some(SECRET)).await;
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{said}");
+        for line in [
+            call,
+            "HTTP 400, invalid_argument: invalid magic cookie",
+            "HTTP 401, unauthenticated: invalid token",
+            "HTTP 400, invalid_argument: the path",
+            "HTTP 429, resource_exhausted",
+            "retry-after: ",
+            "www-authenticate: Bearer",
+            r#""state":"SERVICE_STATE_DEGRADED""#,
+            r#""state":"SERVICE_STATE_UNAVAILABLE""#,
+            "steps went as they should.",
+        ] {
+            assert!(said.contains(line), "{line}\n{said}");
+        }
+        assert!(!said.contains(SECRET) && !said.contains("tpr_"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_secret_or_a_host_it_says_so_and_fails() {
+    for (host, secret, message) in [
+        ("http://127.0.0.1:1", None, "PLUGIN_HOST_BOOTSTRAP_SECRET"),
+        ("ftp://127.0.0.1:1", Some(SECRET), "--host must be"),
+        ("http://127.0.0.1:1", Some(SECRET), "onnect"),
+    ] {
+        let output = demo(host, secret).await;
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success());
+        assert!(errors.contains(message), "{errors}");
+        assert!(!errors.contains(SECRET));
+    }
+}
