@@ -259,7 +259,9 @@ async fn every_layer_s_refusal_is_recorded_with_its_exact_reason() {
         of_token("nonsense", "MALFORMED"),
         of_token(unknown.token().expose(), "UNKNOWN"),
         case(
-            known("/items/1").header(AUTHORIZATION, "Bearer second"),
+            known("/items/1")
+                .header("x-plugin-runtime-id", "a")
+                .header("x-plugin-runtime-id", "b"),
             400,
             "authn_login_fail",
             "INVALID_REQUEST",
