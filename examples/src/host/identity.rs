@@ -13,7 +13,7 @@ use tower_plugin_auth::{
 };
 use tower_plugin_core::{Clock, Principal};
 
-use super::{HostError, own_words::refuse, registry::Owner};
+use super::{HostError, options::TokenConfig, own_words::refuse, registry::Owner};
 
 /// Issues and checks the tokens of the plugins; clones share them.
 #[derive(Clone)]
@@ -35,12 +35,19 @@ pub(super) struct Caller<'a> {
 }
 
 impl Identities {
-    pub(super) fn new(ttl: Duration, clock: Arc<dyn Clock>) -> Result<Self, HostError> {
+    pub(super) fn new(config: TokenConfig, clock: Arc<dyn Clock>) -> Result<Self, HostError> {
         let keys = KeyRing::random(&SystemRng)?;
-        let tokens = Tokens::builder(MemoryStore::new(MAX_TOKENS)?, keys)
-            .with_runtime_ttl(ttl)
-            .with_clock(clock)
-            .build()?;
+        let mut tokens = Tokens::builder(MemoryStore::new(config.capacity)?, keys)
+            .with_runtime_ttl(config.ttl)
+            .with_overlap(config.overlap)
+            .with_clock(clock);
+        if let Some(idle) = config.idle {
+            tokens = tokens.with_idle_timeout(idle);
+        }
+        if let Some(lifetime) = config.lifetime {
+            tokens = tokens.with_absolute_lifetime(lifetime);
+        }
+        let tokens = tokens.build()?;
         Ok(Self { tokens })
     }
 
@@ -115,4 +122,3 @@ impl<'a> Caller<'a> {
 
 /// The kind of a plugin's principal.
 pub(super) const PLUGIN_KIND: &str = "runtime";
-const MAX_TOKENS: usize = 100_000;

@@ -1,12 +1,15 @@
 //! The plugin host: a server for connect-plugin-go's wire protocol behind the tower-plugin layers.
 //!
 //! [`HostState`] is what the services share, [`build`] puts the layers in front of them, and
-//! [`serve`] runs the result on a listener.
+//! [`serve`] runs the result on a listener. [`config::Settings`] reads the command line, and
+//! [`admin::build`] is what an operator calls.
 
 use connectrpc::{ConnectError, ErrorCode};
 
+pub mod admin;
 pub mod admission;
 mod banner;
+pub mod config;
 mod error;
 pub mod fields;
 mod guard;
@@ -14,13 +17,16 @@ mod handshake;
 mod identity;
 mod lifecycle;
 mod limits;
+mod metrics;
 pub mod options;
 mod own_words;
 pub mod registry;
+mod rotate;
 mod serve;
 mod service_registry;
 mod stack;
 mod state;
+pub mod tls;
 mod unread;
 
 pub use banner::Banner;
@@ -28,8 +34,9 @@ pub use error::HostError;
 pub use guard::{BODY_TIMEOUT, MAX_BODY};
 pub use handshake::{APP_PROTOCOL_VERSION, CORE_PROTOCOL_VERSION};
 pub use limits::Quotas;
+pub use metrics::{Telemetry, Upkeep};
 pub use options::{Config, Options, RedisConfig};
-pub use serve::{Bounds, MAX_CONNECTIONS, Readiness, serve};
+pub use serve::{Bounds, Connections, Listener, MAX_CONNECTIONS, Readiness, serve};
 pub use stack::{build, build_with};
 pub use state::HostState;
 

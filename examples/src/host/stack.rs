@@ -1,11 +1,20 @@
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use axum::{Router, extract::State, middleware::from_fn, response::IntoResponse, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    middleware::{from_fn, from_fn_with_state},
+    response::IntoResponse,
+    routing::get,
+};
 use connectrpc::{ConnectRpcService, DeadlinePolicy, Limits, Router as RpcRouter};
 use http::StatusCode;
 use tower::ServiceBuilder;
 use tower_http::decompression::RequestDecompressionLayer;
-use tower_plugin_auth::{AuthLayer, BearerAuthenticator, RequireLayer};
+use tower_plugin_auth::{
+    AuthLayer, BearerAuthenticator, RequireLayer, RequireSecureTransportLayer,
+    transport::SecureTransport,
+};
 use tower_plugin_core::ClientIp;
 use tower_plugin_ratelimit::key;
 use tower_plugin_validate::ValidateLayer;
@@ -16,7 +25,9 @@ use super::{
     handshake::Handshakes,
     identity::PLUGIN_KIND,
     lifecycle::Lifecycle,
+    metrics::{observe, scrape},
     own_words::OwnWords,
+    rotate,
     service_registry::Services,
     unread::take_in_unread,
 };
@@ -82,21 +93,37 @@ pub fn build_with(state: &Arc<HostState>, own: Router) -> Router {
         router.merge(routes(paths, &rpc).layer(identity))
     });
 
+    let metrics = if state.public_metrics {
+        Router::new().route("/metrics", get(scrape).with_state(Arc::clone(state)))
+    } else {
+        Router::new()
+    };
+    // In clear on purpose, unless told otherwise.
+    let transport = RequireSecureTransportLayer::new(if state.require_tls {
+        SecureTransport::Enforce
+    } else {
+        SecureTransport::Off
+    });
+
     // Last is outermost. The probes are outside of the limit by address: whoever asks them shares an
     // address with the traffic.
     Router::new()
         .merge(handshakes)
         .merge(health)
         .merge(authenticated)
+        .merge(rotate::router(state))
+        .merge(metrics)
         .merge(own)
         .fallback(guard::unknown_path)
         .layer(limits.layer(&limits.client, ClientIp::peer()))
         .route("/healthz", get("ok"))
         .route("/readyz", get(readyz).with_state(state.readiness()))
-        .layer(ValidateLayer::plugin())
+        .layer(ValidateLayer::new(state.rules()))
         .layer(from_fn(guard::take_json_for_connect))
         .layer(from_fn(guard::catch_panic))
+        .layer(transport)
         .layer(from_fn(take_in_unread))
+        .layer(from_fn_with_state(state.telemetry.clone(), observe))
 }
 
 // Closed: what is not listed is not served, whatever the RPC runtime would make of it.
@@ -127,8 +154,8 @@ fn services(state: &Arc<HostState>) -> ConnectRpcService {
         )
         .with_deadline_policy(
             DeadlinePolicy::new()
-                .with_max(MAX_DEADLINE)
-                .with_default_timeout(DEFAULT_DEADLINE)
+                .with_max(state.deadlines.max)
+                .with_default_timeout(state.deadlines.default)
                 .with_enforce_on_streams(true),
         )
 }
@@ -142,5 +169,3 @@ async fn readyz(State(readiness): State<Readiness>) -> impl IntoResponse {
 }
 
 const ENVELOPE: usize = 5;
-const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
-const MAX_DEADLINE: Duration = Duration::from_secs(30);
