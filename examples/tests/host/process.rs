@@ -98,16 +98,19 @@ impl Program {
 }
 
 async fn paste(script: &str, secret: Option<&str>) -> Output {
+    let secret = secret.map(|secret| ("PLUGIN_HOST_BOOTSTRAP_SECRET", secret));
+    paste_with(script, secret.as_slice()).await
+}
+
+pub(crate) async fn paste_with(script: &str, environment: &[(&str, &str)]) -> Output {
     let curl = Command::new("curl").arg("--version").output().await;
     assert!(curl.is_ok(), "curl is missing: apt-get install curl");
     let mut shell = Command::new("sh");
     shell
         .args(["-eu", "-c", script])
         .env_remove("PLUGIN_HOST_BOOTSTRAP_SECRET")
-        .env("no_proxy", "*");
-    if let Some(secret) = secret {
-        shell.env("PLUGIN_HOST_BOOTSTRAP_SECRET", secret);
-    }
+        .env("no_proxy", "*")
+        .envs(environment.iter().copied());
     timeout(WAIT, shell.output()).await.unwrap().unwrap()
 }
 

@@ -35,7 +35,7 @@ use tower_plugin_examples::host::{
     Connections, HostState, Listener, Options, build_with, serve, tls::Tls,
 };
 
-use crate::process::close;
+use crate::process::{Program, close, paste_with};
 
 const WAIT: Duration = Duration::from_secs(30);
 
@@ -56,7 +56,8 @@ impl Authority {
     }
 
     fn server(&self, serial: u64) -> Leaf {
-        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let mut params =
+            CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
         params.serial_number = Some(SerialNumber::from(serial));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.sign(&params)
@@ -158,11 +159,7 @@ impl Host {
     }
 
     async fn connect(&self, caller: &Caller<'_>) -> std::io::Result<TlsStream<TcpStream>> {
-        let stream = TcpStream::connect(self.address).await?;
-        let name = ServerName::try_from("localhost").unwrap();
-        TlsConnector::from(Arc::new(caller.config()))
-            .connect(name, stream)
-            .await
+        caller.connect(self.address).await
     }
 
     /// Status and body of a GET over HTTP/1.1. A refused certificate shows with the first answer.
@@ -197,6 +194,14 @@ impl<'a> Caller<'a> {
             leaf,
             protocols: &[b"http/1.1"],
         }
+    }
+
+    async fn connect(&self, to: SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
+        let stream = TcpStream::connect(to).await?;
+        let name = ServerName::try_from("localhost").unwrap();
+        TlsConnector::from(Arc::new(self.config()))
+            .connect(name, stream)
+            .await
     }
 
     fn config(&self) -> ClientConfig {
@@ -507,4 +512,74 @@ fn files_that_make_no_server_are_refused_by_flag() {
     std::fs::remove_file(&cert).unwrap();
     std::fs::create_dir(&cert).unwrap();
     assert!(refused(&[]).ends_with("not a regular file"));
+}
+
+#[tokio::test]
+async fn the_printed_commands_work_over_mutual_tls() {
+    let authority = Authority::new();
+    let files = Files::new(&authority);
+    let client = authority.client("spiffe://example.org/curl");
+    std::fs::write(files.path("client.pem"), client.certificate.pem()).unwrap();
+    std::fs::write(files.path("client.key"), client.key.serialize_pem()).unwrap();
+    let path = |name| files.path(name).to_str().unwrap().to_owned();
+    let (cert, key, ca) = (path("cert.pem"), path("key.pem"), path("ca.pem"));
+    let arguments = [
+        "--tls-cert",
+        &cert,
+        "--tls-key",
+        &key,
+        "--tls-client-ca",
+        &ca,
+        "--register-quota",
+        "1000/s",
+    ];
+    let program = Program::with(&arguments, &[]).await;
+    let (client, client_key) = (path("client.pem"), path("client.key"));
+    let environment = [
+        ("PLUGIN_HOST_CA", ca.as_str()),
+        ("PLUGIN_CERT", &client),
+        ("PLUGIN_KEY", &client_key),
+    ];
+    let output = paste_with(&program.script, &environment).await;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}\n{errors}", program.script);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains(r#""registrationId":"reg-"#), "{said}");
+    assert!(program.script.contains("listens on https://127.0.0.1:"));
+    let (status, _) = program.signal("-TERM").await;
+    assert_eq!(status.code(), Some(0));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_hangup_reads_the_certificate_again() {
+    let authority = Authority::new();
+    let files = Files::new(&authority);
+    let path = |name| files.path(name).to_str().unwrap().to_owned();
+    let (cert, key) = (path("cert.pem"), path("key.pem"));
+    let arguments = ["--tls-cert", &cert, "--tls-key", &key, "--tls-reload", "1h"];
+    let program = Program::with(&arguments, &[]).await;
+    let address = program
+        .url()
+        .strip_prefix("https://")
+        .unwrap()
+        .parse()
+        .unwrap();
+    let caller = Caller::new(&authority, None);
+    let old = serial(&caller.connect(address).await.unwrap());
+    let next = authority.server(2);
+    files.put(&next);
+    assert_eq!(serial(&caller.connect(address).await.unwrap()), old);
+    program.send("-HUP").await;
+    timeout(WAIT, async {
+        while serial(&caller.connect(address).await.unwrap()) == old {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    let now = serial(&caller.connect(address).await.unwrap());
+    assert_eq!(now, next.certificate.der().to_vec());
+    let (_, log) = program.signal("-TERM").await;
+    assert!(log.contains("new TLS certificate in use"), "{log}");
 }

@@ -27,7 +27,7 @@ pub(super) fn shutdown() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Reads the TLS files again whenever it is told to; for as long as it is polled.
+/// Reads the TLS files again whenever it is told to; never completes.
 #[cfg(unix)]
 pub(super) fn reload(tls: Option<Tls>) -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -41,6 +41,7 @@ pub(super) fn reload(tls: Option<Tls>) -> io::Result<impl Future<Output = ()>> {
                 None => tracing::info!("nothing to read again: TLS is not served"),
             }
         }
+        std::future::pending().await
     })
 }
 

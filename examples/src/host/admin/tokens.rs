@@ -141,7 +141,8 @@ pub(super) async fn rotate(
 /// Ends every token there is: all plugins have to shake hands again.
 pub(super) async fn rotate_all(State(admin): State<Admin>, headers: HeaderMap) -> Response {
     // Those of this instant are among them.
-    let now = admin.host.clock.wall() + Duration::from_nanos(1);
+    let now = admin.host.clock.wall();
+    let now = now.checked_add(Duration::from_nanos(1)).unwrap_or(now);
     match admin
         .host
         .identities

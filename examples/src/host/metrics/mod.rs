@@ -60,6 +60,7 @@ pub struct Upkeep(AbortHandle);
 impl Telemetry {
     pub(super) fn new(now: SystemTime) -> Self {
         let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, scrape::describe);
         Self(Arc::new(Inner {
             handle: recorder.handle(),
             recorder: Arc::new(recorder),

@@ -5,7 +5,7 @@ use std::{
 
 use axum::{extract::State, response::IntoResponse};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use metrics::{counter, gauge};
+use metrics::{counter, describe_counter, describe_gauge, gauge};
 use tower_plugin_ratelimit::EitherLimiter;
 
 use super::process;
@@ -22,6 +22,50 @@ pub(in crate::host) async fn scrape(State(state): State<Arc<HostState>>) -> impl
         ],
         telemetry.0.handle.render(),
     )
+}
+
+/// What each of them means, for who reads the text.
+pub(super) fn describe() {
+    for (name, meaning) in [
+        (
+            "plugin_host_connections_total",
+            "Connections accepted on the main listener.",
+        ),
+        (
+            "plugin_host_connections_refused_total",
+            "Connections closed unheard: their address had its share.",
+        ),
+        (
+            "plugin_host_refusals_total",
+            "Requests refused, by the layer that did and its reason.",
+        ),
+        (
+            "plugin_host_requests_total",
+            "Requests answered, by route template and HTTP status.",
+        ),
+        (
+            "plugin_host_tls_handshakes_failed_total",
+            "TLS handshakes that failed or took too long.",
+        ),
+        (
+            "tower_plugin_ratelimit_requests_total",
+            "Decisions, by policy and what was decided.",
+        ),
+    ] {
+        describe_counter!(name, meaning);
+    }
+    for (name, meaning) in [
+        (
+            "plugin_host_connections",
+            "Connections open on the main listener.",
+        ),
+        ("plugin_host_ready", "1 while new requests are welcome."),
+        ("plugin_host_redis_up", "0 while Redis is taken for down."),
+        ("plugin_host_registrations", "Services registered."),
+        ("plugin_host_tokens", "Runtime tokens that are valid."),
+    ] {
+        describe_gauge!(name, meaning);
+    }
 }
 
 fn set_gauges(state: &HostState) {

@@ -14,7 +14,7 @@ use super::{OptionsError, secret_file};
 pub struct AdminOptions {
     /// Serve a status page, /metrics and /admin here, e.g. on 127.0.0.1:9090. Without this nothing of it
     /// is served. Who calls needs the token in PLUGIN_HOST_ADMIN_TOKEN or --admin-token-file.
-    #[arg(long = "admin-listen", value_name = "ADDRESS")]
+    #[arg(id = "admin_listen", long = "admin-listen", value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
 
     /// Regular file that holds the administrator's token: 16 to 512 visible ASCII characters.

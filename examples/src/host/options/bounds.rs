@@ -30,6 +30,7 @@ pub struct ConnectionOptions {
     /// Close a connection on which nothing is asked for this long; 5s to 1h. Proxies commonly do so after a
     /// minute; better they than we, because they know whether they are about to use it.
     #[arg(
+        id = "connection_idle",
         long = "connection-idle",
         value_name = "TIME",
         default_value = "75s",

@@ -11,7 +11,7 @@ pub struct TokenOptions {
     pub ttl: TokenTtl,
 
     /// Let a token die that has not been used for this long; 1m to 30d. Without this none does.
-    #[arg(long = "token-idle", value_name = "TIME")]
+    #[arg(id = "token_idle", long = "token-idle", value_name = "TIME")]
     pub idle: Option<TokenTtl>,
 
     /// Let nobody go on for longer than this by rotating tokens; 1m to 30d. Without this there is no end.
