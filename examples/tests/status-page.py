@@ -223,7 +223,7 @@ def main():
             browser.type_token(TOKEN)
             browser.until("!document.getElementById('main').hidden")
             name, quota, seen, over, undecided = browser.cells("policies", "register")
-            assert (name, quota) == ("register", "1/1s:5"), (name, quota)
+            assert (name, quota) == ("register", "1/s:5"), (name, quota)
             assert (int(seen), int(over), int(undecided)) == (admitted, refused, 0), (seen, over)
             assert browser.card("Tokens alive") == "1"
             assert browser.card("Registrations") == str(admitted)

@@ -6,6 +6,7 @@
 
 use connectrpc::{ConnectError, ErrorCode};
 
+mod accept;
 pub mod admin;
 pub mod admission;
 mod banner;

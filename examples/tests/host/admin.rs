@@ -220,7 +220,7 @@ async fn the_figures_are_those_of_what_has_happened() {
         (&Value::Null, &Value::Null)
     );
     let register = find(&stats["policies"], "name", "register");
-    assert_eq!(register["quota"], "1/1h:2");
+    assert_eq!(register["quota"], "1/h:2");
     assert_eq!(
         (&register["admitted"], &register["refused"]),
         (&json!(2), &json!(3))
