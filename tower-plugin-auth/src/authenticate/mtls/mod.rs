@@ -76,6 +76,7 @@ impl Authenticator for MtlsAuthenticator {
 
     fn authenticate(&self, request: &Parts) -> Answer<Result<Principal, AuthError>, Self::Future> {
         let principal = connection::with_client_certificate(&request.extensions, |der| {
+            let der = der.ok_or(AuthError::Missing)?;
             Ok(principal(der, self.clock.wall())?)
         });
         Answer::Ready(principal)
