@@ -115,8 +115,6 @@ fn audit_log(directory: &tempfile::TempDir) -> FileSink {
 async fn servers(seen: &mut Seen, log: &FileSink) {
     let tokens = tokens(log.clone());
     seen.show(log);
-async fn servers(seen: &mut Seen) {
-    let tokens = tokens();
     let issued = tokens.issue(NewToken::runtime(&"cache".parse().unwrap()));
     let issued = issued.await.unwrap();
     let revoked = tokens.issue(NewToken::runtime(&"cache".parse().unwrap()));
