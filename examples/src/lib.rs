@@ -18,3 +18,4 @@
 pub mod distributed;
 pub mod host;
 pub mod proto;
+pub mod replaceable;

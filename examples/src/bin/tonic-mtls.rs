@@ -4,24 +4,15 @@
 //! `cargo run --bin tonic-mtls` makes an authority, starts the server, calls it as four clients would, prints
 //! what they saw, and ends.
 
-use std::{
-    error::Error,
-    fmt, io,
-    net::SocketAddr,
-    sync::{Arc, RwLock},
-    time::Duration,
-};
+use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType, SerialNumber,
 };
 use rustls::{
-    RootCertStore, ServerConfig,
-    crypto::ring,
-    pki_types::PrivatePkcs8KeyDer,
-    server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier},
-    sign::CertifiedKey,
+    RootCertStore, ServerConfig, crypto::ring, pki_types::PrivatePkcs8KeyDer,
+    server::WebPkiClientVerifier, sign::CertifiedKey,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -39,6 +30,7 @@ use tower_plugin_auth::{
     authorize::{Callers, Permission, Permissions},
     transport::SecureTransport,
 };
+use tower_plugin_examples::replaceable::Replaceable;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -67,7 +59,7 @@ async fn main() -> Result<(), BoxError> {
 
 async fn serve(
     authority: &Authority,
-    certificate: Arc<Replaceable>,
+    certificate: Arc<Replaceable<CertifiedKey>>,
 ) -> Result<SocketAddr, BoxError> {
     // TLS proves that a client holds its certificate, and that the authority signed it.
     let provider = Arc::new(ring::default_provider());
@@ -141,33 +133,6 @@ async fn calls(channel: &Channel) -> String {
         .await
         .map_or_else(|s| s.code(), |_| tonic::Code::Ok);
     format!("{check:?} {watch:?}")
-}
-
-/// The server's certificate: the one that new connections are shown.
-struct Replaceable(RwLock<Arc<CertifiedKey>>);
-
-impl Replaceable {
-    fn new(certificate: CertifiedKey) -> Self {
-        Self(RwLock::new(Arc::new(certificate)))
-    }
-
-    fn replace(&self, certificate: CertifiedKey) {
-        if let Ok(mut current) = self.0.write() {
-            *current = Arc::new(certificate);
-        }
-    }
-}
-
-impl ResolvesServerCert for Replaceable {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.read().ok().map(|current| Arc::clone(&current))
-    }
-}
-
-impl fmt::Debug for Replaceable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Replaceable").finish_non_exhaustive()
-    }
 }
 
 /// Signs for this run; yours is an authority that you run, or a SPIFFE implementation.

@@ -8,6 +8,7 @@ use std::{
 use super::{
     admission::PUBLIC_COOKIE,
     options::{RedisConfig, SecretSource, WithoutRedis},
+    tls::Tls,
 };
 
 /// The text, for one host and one way to be admitted.
@@ -19,12 +20,34 @@ pub struct Banner<'a> {
     pub secret: &'a SecretSource,
     /// Where quotas are kept, if not in this process.
     pub redis: Option<&'a RedisConfig>,
+    /// What is served there, if not in clear.
+    pub tls: Option<&'a Tls>,
+    /// Where the administration is, and whether it is served with TLS.
+    pub admin: Option<(SocketAddr, bool)>,
 }
 
 impl fmt::Display for Banner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let url = format!("http://{}", reachable(self.address));
+        let url = url(self.address, self.tls.is_some());
         writeln!(f, "# plugin-host listens on {url}")?;
+        if let Some((address, is_encrypted)) = self.admin {
+            let admin = self::url(address, is_encrypted);
+            writeln!(f, "# Status page, /metrics and /admin: {admin}")?;
+        }
+        let mut curl = String::from("curl");
+        if let Some(tls) = self.tls {
+            writeln!(f, "# Who signed the host's certificate, in PEM:")?;
+            writeln!(
+                f,
+                ": \"${{PLUGIN_HOST_CA:?set it to the path of that file}}\""
+            )?;
+            curl += " --http1.1 --cacert \"$PLUGIN_HOST_CA\"";
+            if tls.requires_client_certificate() {
+                writeln!(f, "# Your own certificate and the key to it:")?;
+                writeln!(f, ": \"${{PLUGIN_CERT:?}}\" \"${{PLUGIN_KEY:?}}\"")?;
+                curl += " --cert \"$PLUGIN_CERT\" --key \"$PLUGIN_KEY\"";
+            }
+        }
         if let Some(redis) = self.redis {
             write!(f, "# All copies on the same Redis enforce one limit")?;
             if let Some(percent) = redis.leases {
@@ -64,8 +87,13 @@ impl fmt::Display for Banner<'_> {
                 writeln!(f, "PLUGIN_HOST_BOOTSTRAP_SECRET='{PUBLIC_COOKIE}'")?;
             }
         }
-        f.write_str(&SCRIPT.replace("{url}", &url))
+        f.write_str(&SCRIPT.replace("{url}", &url).replace("{curl}", &curl))
     }
+}
+
+fn url(address: SocketAddr, is_encrypted: bool) -> String {
+    let scheme = if is_encrypted { "https" } else { "http" };
+    format!("{scheme}://{}", reachable(address))
 }
 
 // An unspecified address is not one to connect to.
@@ -84,13 +112,13 @@ fn quoted(text: &str) -> String {
 
 // The secret goes through a pipe: an argument would show in the list of processes.
 const SCRIPT: &str = r#"# Handshake: the answer holds who you are and the token that proves it.
-ANSWER=$(printf '{"coreProtocolVersion":1,"appProtocolVersion":1,"magicCookieKey":"CONNECT_PLUGIN","magicCookieValue":"%s","selfId":"curl"}' "$PLUGIN_HOST_BOOTSTRAP_SECRET" | curl -fsS -H 'Content-Type: application/json' --data @- {url}/connectplugin.v1.HandshakeService/Handshake)
+ANSWER=$(printf '{"coreProtocolVersion":1,"appProtocolVersion":1,"magicCookieKey":"CONNECT_PLUGIN","magicCookieValue":"%s","selfId":"curl"}' "$PLUGIN_HOST_BOOTSTRAP_SECRET" | {curl} -fsS -H 'Content-Type: application/json' --data @- {url}/connectplugin.v1.HandshakeService/Handshake)
 RUNTIME_ID=$(printf '%s' "$ANSWER" | sed -n 's/.*"runtimeId": *"\([^"]*\)".*/\1/p')
 RUNTIME_TOKEN=$(printf '%s' "$ANSWER" | sed -n 's/.*"runtimeToken": *"\([^"]*\)".*/\1/p')
 # Register a service, discover it, report health:
-curl -fsS -H 'Content-Type: application/json' -H "X-Plugin-Runtime-ID: $RUNTIME_ID" -H "Authorization: Bearer $RUNTIME_TOKEN" --data '{"serviceType":"logger","version":"1.0.0","endpointPath":"/logger.v1.Logger/"}' {url}/connectplugin.v1.ServiceRegistry/RegisterService; echo
-curl -fsS -H 'Content-Type: application/json' -H "X-Plugin-Runtime-ID: $RUNTIME_ID" -H "Authorization: Bearer $RUNTIME_TOKEN" --data '{"serviceType":"logger","minVersion":"1.0.0"}' {url}/connectplugin.v1.ServiceRegistry/DiscoverService; echo
-curl -fsS -H 'Content-Type: application/json' -H "X-Plugin-Runtime-ID: $RUNTIME_ID" -H "Authorization: Bearer $RUNTIME_TOKEN" --data '{"state":"HEALTH_STATE_HEALTHY"}' {url}/connectplugin.v1.PluginLifecycle/ReportHealth; echo
+{curl} -fsS -H 'Content-Type: application/json' -H "X-Plugin-Runtime-ID: $RUNTIME_ID" -H "Authorization: Bearer $RUNTIME_TOKEN" --data '{"serviceType":"logger","version":"1.0.0","endpointPath":"/logger.v1.Logger/"}' {url}/connectplugin.v1.ServiceRegistry/RegisterService; echo
+{curl} -fsS -H 'Content-Type: application/json' -H "X-Plugin-Runtime-ID: $RUNTIME_ID" -H "Authorization: Bearer $RUNTIME_TOKEN" --data '{"serviceType":"logger","minVersion":"1.0.0"}' {url}/connectplugin.v1.ServiceRegistry/DiscoverService; echo
+{curl} -fsS -H 'Content-Type: application/json' -H "X-Plugin-Runtime-ID: $RUNTIME_ID" -H "Authorization: Bearer $RUNTIME_TOKEN" --data '{"state":"HEALTH_STATE_HEALTHY"}' {url}/connectplugin.v1.PluginLifecycle/ReportHealth; echo
 # Meet the rate limit: register again until the answer is 429 and says in how many seconds to come back.
-for n in 1 2 3 4 5 6 7 8 9 10; do HEAD=$(curl -sS -o /dev/null -D - -H 'Content-Type: application/json' -H "X-Plugin-Runtime-ID: $RUNTIME_ID" -H "Authorization: Bearer $RUNTIME_TOKEN" --data '{"serviceType":"logger","version":"1.0.0","endpointPath":"/logger.v1.Logger/"}' {url}/connectplugin.v1.ServiceRegistry/RegisterService | tr -d '\r'); printf '%s\n' "$HEAD" | sed -n -e '/^HTTP/p' -e '/^[Rr]etry-[Aa]fter/p'; case "$HEAD" in "HTTP/1.1 429"*) break;; esac; done
+for n in 1 2 3 4 5 6 7 8 9 10; do HEAD=$({curl} -sS -o /dev/null -D - -H 'Content-Type: application/json' -H "X-Plugin-Runtime-ID: $RUNTIME_ID" -H "Authorization: Bearer $RUNTIME_TOKEN" --data '{"serviceType":"logger","version":"1.0.0","endpointPath":"/logger.v1.Logger/"}' {url}/connectplugin.v1.ServiceRegistry/RegisterService | tr -d '\r'); printf '%s\n' "$HEAD" | sed -n -e '/^HTTP/p' -e '/^[Rr]etry-[Aa]fter/p'; case "$HEAD" in "HTTP/1.1 429"*) break;; esac; done
 "#;

@@ -96,6 +96,11 @@ impl Directory {
         self.bells.ring(&changed);
     }
 
+    /// Registrations there are.
+    pub(super) fn len(&self) -> usize {
+        self.registry.lock().len()
+    }
+
     pub(super) fn owners(&self) -> Vec<(Box<str>, TokenId)> {
         self.registry.lock().owners()
     }

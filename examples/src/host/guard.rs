@@ -18,6 +18,8 @@ use http::{
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_plugin_core::{Code, Protocol, Rejection};
 
+use super::accept;
+
 /// Largest request body, before and after decompression, in bytes.
 pub const MAX_BODY: usize = 256 * 1024;
 /// Longest time for a request body to arrive.
@@ -61,7 +63,7 @@ pub(super) async fn take_in_body(request: Request, next: Next) -> Response {
 }
 
 /// Refuses what the RPC runtime would overlook, answer incompletely or quote.
-pub(super) async fn check_head(request: Request, next: Next) -> Response {
+pub(super) async fn check_head(mut request: Request, next: Next) -> Response {
     if request.method() != Method::POST {
         let refusal = Rejection::new(
             Code::Unimplemented,
@@ -104,6 +106,7 @@ pub(super) async fn check_head(request: Request, next: Next) -> Response {
             .insert(offer, HeaderValue::from_static("gzip"));
         return response;
     }
+    accept::simplify(request.headers_mut());
     next.run(request).await
 }
 

@@ -13,7 +13,7 @@ use tower_plugin_auth::{
 };
 use tower_plugin_core::{Clock, Principal};
 
-use super::{HostError, own_words::refuse, registry::Owner};
+use super::{HostError, options::TokenConfig, own_words::refuse, registry::Owner};
 
 /// Issues and checks the tokens of the plugins; clones share them.
 #[derive(Clone)]
@@ -46,16 +46,23 @@ pub(super) struct Session {
 impl Identities {
     /// `observe` is told of what happens to the tokens; it must not block.
     pub(super) fn new(
-        ttl: Duration,
+        config: TokenConfig,
         clock: Arc<dyn Clock>,
         observe: impl Fn(&TokenEvent<'_>) + Send + Sync + 'static,
     ) -> Result<Self, HostError> {
         let keys = KeyRing::random(&SystemRng)?;
-        let tokens = Tokens::builder(MemoryStore::new(MAX_TOKENS)?, keys)
-            .with_runtime_ttl(ttl)
+        let mut tokens = Tokens::builder(MemoryStore::new(config.capacity)?, keys)
+            .with_runtime_ttl(config.ttl)
+            .with_overlap(config.overlap)
             .with_clock(Arc::clone(&clock))
-            .with_observer(observe)
-            .build()?;
+            .with_observer(observe);
+        if let Some(idle) = config.idle {
+            tokens = tokens.with_idle_timeout(idle);
+        }
+        if let Some(lifetime) = config.lifetime {
+            tokens = tokens.with_absolute_lifetime(lifetime);
+        }
+        let tokens = tokens.build()?;
         Ok(Self { tokens, clock })
     }
 
@@ -171,6 +178,5 @@ impl<'a> Caller<'a> {
 
 /// The kind of a plugin's principal.
 pub(super) const PLUGIN_KIND: &str = "runtime";
-const MAX_TOKENS: usize = 100_000;
 // Between two looks a token is replaced once, or there is something wrong with its owner.
 const MAX_SUCCESSORS: usize = 16;

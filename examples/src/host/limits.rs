@@ -1,10 +1,11 @@
 //! How often: one policy for each kind of call, one limiter under all of them.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
+use parking_lot::Mutex;
 use tower_plugin_core::Clock;
 use tower_plugin_ratelimit::{
-    EitherLimiter, MemoryLimiter, OnFull, Policy, Quota, RateLimitLayer, key::Key,
+    Counts, EitherLimiter, Limiter, MemoryLimiter, OnFull, Policy, Quota, RateLimitLayer, key::Key,
     redis::RedisLimiter,
 };
 
@@ -12,6 +13,7 @@ use super::{HostError, RedisConfig};
 
 /// How often each kind of call is let through.
 #[derive(Clone, Copy, Debug, clap::Args)]
+#[command(next_help_heading = "Quotas")]
 pub struct Quotas {
     /// Calls of all kinds by one client address, as COUNT/PERIOD or COUNT/PERIOD:BURST.
     #[arg(
@@ -56,6 +58,10 @@ pub struct Quotas {
     /// Health reports by one plugin.
     #[arg(long = "health-quota", value_name = "QUOTA", default_value = "10/s:20")]
     pub health: Quota,
+
+    /// New tokens by one plugin.
+    #[arg(long = "rotate-quota", value_name = "QUOTA", default_value = "1/m:5")]
+    pub rotate: Quota,
 }
 
 /// In this process, or on Redis: the layers are the same.
@@ -72,6 +78,15 @@ pub(super) struct Limits {
     pub(super) discover: Policy,
     pub(super) watch: Policy,
     pub(super) health: Policy,
+    pub(super) rotate: Policy,
+    // One for each layer that was made.
+    counters: Mutex<Vec<Counter>>,
+}
+
+/// What one layer has decided.
+struct Counter {
+    policy: Policy,
+    counts: Box<dyn Fn() -> Counts + Send + Sync>,
 }
 
 impl Limits {
@@ -88,6 +103,7 @@ impl Limits {
             watch,
             service,
             health,
+            rotate,
         } = quotas;
         let limiter = match redis {
             Some(redis) => EitherLimiter::Right(on_redis(redis, clock)?),
@@ -106,11 +122,59 @@ impl Limits {
             discover: Policy::new("discover", [discover])?,
             watch: Policy::new("watch", [watch])?,
             health: Policy::new("health", [health])?,
+            rotate: Policy::new("rotate", [rotate])?,
+            counters: Mutex::default(),
         })
     }
 
-    pub(super) fn layer<K: Key>(&self, policy: &Policy, key: K) -> RateLimitLayer<K, HostLimiter> {
-        RateLimitLayer::with_limiter(self.limiter.clone(), policy.clone(), key)
+    pub(super) fn layer<K>(&self, policy: &Policy, key: K) -> RateLimitLayer<K, HostLimiter>
+    where
+        K: Key + Clone + Send + Sync + 'static,
+    {
+        let layer = RateLimitLayer::with_limiter(self.limiter.clone(), policy.clone(), key);
+        self.keep_counts(policy, &layer);
+        layer
+    }
+
+    /// Lets [`counts`](Self::counts) tell what this layer decides.
+    pub(super) fn keep_counts<K, L>(&self, policy: &Policy, layer: &RateLimitLayer<K, L>)
+    where
+        K: Key + Clone + Send + Sync + 'static,
+        L: Limiter + Clone + Send + Sync + 'static,
+    {
+        let layer = layer.clone();
+        self.counters.lock().push(Counter {
+            policy: policy.clone(),
+            counts: Box::new(move || layer.counts()),
+        });
+    }
+
+    /// What was decided by each policy, in all its layers.
+    pub(super) fn counts(&self) -> Vec<(Policy, Counts)> {
+        let mut sums: Vec<(Policy, Counts)> = Vec::new();
+        for Counter { policy, counts } in &*self.counters.lock() {
+            let counts = counts();
+            match sums
+                .iter_mut()
+                .find(|(known, _)| known.name() == policy.name())
+            {
+                Some((_, sum)) => {
+                    sum.allowed += counts.allowed;
+                    sum.denied += counts.denied;
+                    sum.undecided += counts.undecided;
+                }
+                None => sums.push((policy.clone(), counts)),
+            }
+        }
+        sums
+    }
+}
+
+impl fmt::Debug for Counter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Counter")
+            .field("policy", &self.policy.name())
+            .finish_non_exhaustive()
     }
 }
 

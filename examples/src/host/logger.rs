@@ -14,7 +14,7 @@ use connectrpc::{
 };
 use tower_plugin_core::Principal;
 
-use super::{fields, own_words::refuse, stack};
+use super::{fields, options::Deadlines, own_words::refuse, stack};
 use crate::proto::capability::logger::v1::{LogRequest, LogResponse, Logger, LoggerExt};
 
 /// The capability `logger`, version 1.0.0, at `/capability.logger.v1.Logger/Log`, to be put behind
@@ -26,7 +26,10 @@ use crate::proto::capability::logger::v1::{LogRequest, LogResponse, Logger, Logg
 /// with the caller's name, as an event of target `plugin`; it holds no control characters, so it stays
 /// one line.
 pub fn logger() -> Router {
-    let rpc = stack::serving(Arc::new(Lines).register(RpcRouter::new()));
+    let rpc = stack::within(
+        Arc::new(Lines).register(RpcRouter::new()),
+        Deadlines::default(),
+    );
     stack::routes(&["/capability.logger.v1.Logger/Log"], &rpc)
 }
 

@@ -1,12 +1,16 @@
 //! The plugin host: a server for connect-plugin-go's wire protocol behind the tower-plugin layers.
 //!
 //! [`HostState`] is what the services share, [`build`] puts the layers in front of them, and
-//! [`serve`] runs the result on a listener.
+//! [`serve`] runs the result on a listener. [`config::Settings`] reads the command line, and
+//! [`admin::build`] is what an operator calls.
 
 use connectrpc::{ConnectError, ErrorCode};
 
+mod accept;
+pub mod admin;
 pub mod admission;
 mod banner;
+pub mod config;
 mod directory;
 mod error;
 pub mod fields;
@@ -17,14 +21,17 @@ mod identity;
 mod lifecycle;
 mod limits;
 mod logger;
+mod metrics;
 pub mod options;
 mod own_words;
 mod proxy;
 pub mod registry;
+mod rotate;
 mod serve;
 mod service_registry;
 mod stack;
 mod state;
+pub mod tls;
 mod unread;
 mod watch;
 
@@ -34,9 +41,10 @@ pub use guard::{BODY_TIMEOUT, MAX_BODY};
 pub use handshake::{APP_PROTOCOL_VERSION, CORE_PROTOCOL_VERSION};
 pub use limits::Quotas;
 pub use logger::logger;
+pub use metrics::{Telemetry, Upkeep};
 pub use options::{Config, Options, RedisConfig};
 pub use proxy::{InvalidProvider, ProviderUrl, ProxyOptions};
-pub use serve::{Bounds, MAX_CONNECTIONS, Readiness, serve};
+pub use serve::{Bounds, Connections, Listener, MAX_CONNECTIONS, Readiness, serve};
 pub use stack::{build, build_with};
 pub use state::HostState;
 

@@ -21,7 +21,10 @@ use tokio::{
 
 mod activity;
 mod connection;
+mod listener;
 mod peers;
+
+pub use listener::{Connections, Listener};
 
 use peers::Peers;
 
@@ -44,42 +47,65 @@ impl Readiness {
 /// What [`serve`] keeps to.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
+    /// Connections at a time; more wait to be accepted. See [`MAX_CONNECTIONS`].
+    pub connections: usize,
     /// Connections of one client address at a time; more are closed unheard.
     pub connections_per_client: usize,
+    /// How long a connection may be quiet.
+    pub idle: Duration,
+    /// How long the head of a request may take to arrive.
+    pub header_timeout: Duration,
     /// How long the end waits for what is in hand.
     pub drain: Duration,
 }
 
 /// Serves `app` until `shutdown` completes, then finishes what is in hand.
 ///
-/// HTTP/1.1 and cleartext HTTP/2. At most [`MAX_CONNECTIONS`] at a time: more wait to be accepted.
-/// A connection on which nothing has been asked for some time is closed. `readiness` holds while new
-/// requests are welcome.
+/// HTTP/1.1 and HTTP/2, in clear or over TLS as the [`Listener`] says. A connection on which nothing has
+/// been asked for some time is closed. `readiness` holds while new requests are welcome.
 ///
 /// # Errors
 ///
 /// If the listener's own address cannot be read. Failures to accept are logged and survived.
 pub async fn serve(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     app: Router,
     readiness: Readiness,
     bounds: Bounds,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    let Listener {
+        tcp: listener,
+        tls,
+        connections,
+    } = listener.into();
     let address = listener.local_addr()?;
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let slots = Arc::new(Semaphore::new(bounds.connections));
     let peers = Peers::new(bounds.connections_per_client);
     // Every connection holds a receiver, so that the end of the last one can be waited for.
     let (end, ending) = watch::channel(());
     let take = |(stream, peer): (TcpStream, SocketAddr), slot: Option<OwnedSemaphorePermit>| {
         let Some(place) = peers.enter(peer.ip()) else {
+            connections.refuse();
             tracing::debug!(%peer, "closed: this address has too many connections");
             return;
         };
-        let connection = connection::serve(stream, peer, app.clone(), ending.clone());
+        let (app, ending) = (app.clone(), ending.clone());
+        let (tls, connections) = (tls.clone(), connections.clone());
+        let _best_effort = stream.set_nodelay(true);
         tokio::spawn(async move {
-            connection.await;
-            drop((slot, place));
+            let open = connections.enter();
+            match tls {
+                None => connection::serve(stream, peer, None, app, bounds, ending).await,
+                Some(tls) => match connection::encrypt(&tls, stream, ending.clone()).await {
+                    Some(encrypted) => {
+                        let (stream, info) = (encrypted.stream, Some(encrypted.info));
+                        connection::serve(stream, peer, info, app, bounds, ending).await;
+                    }
+                    None => connections.fail_handshake(),
+                },
+            }
+            drop((slot, place, open));
         });
     };
 
@@ -155,7 +181,7 @@ impl Iterator for Queue {
     }
 }
 
-/// Connections at a time.
+/// Most connections of one address, and of all addresses unless told otherwise.
 ///
 /// The next one waits in the kernel's queue until one ends, whoever it is from: plugins that are not
 /// connected yet, and the probes, on whose silence a supervisor restarts the host. So no address may

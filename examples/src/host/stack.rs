@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::State,
-    middleware::from_fn,
+    middleware::{from_fn, from_fn_with_state},
     response::IntoResponse,
     routing::{any, get},
 };
@@ -11,7 +11,10 @@ use connectrpc::{ConnectRpcService, DeadlinePolicy, Limits, Router as RpcRouter}
 use http::StatusCode;
 use tower::ServiceBuilder;
 use tower_http::decompression::RequestDecompressionLayer;
-use tower_plugin_auth::{AuthLayer, BearerAuthenticator, RequireLayer};
+use tower_plugin_auth::{
+    AuthLayer, BearerAuthenticator, RequireLayer, RequireSecureTransportLayer,
+    transport::SecureTransport,
+};
 use tower_plugin_core::ClientIp;
 use tower_plugin_ratelimit::key;
 use tower_plugin_validate::ValidateLayer;
@@ -23,8 +26,10 @@ use super::{
     housekeeping,
     identity::PLUGIN_KIND,
     lifecycle::Lifecycle,
+    metrics::{observe, scrape},
+    options::Deadlines,
     own_words::OwnWords,
-    proxy,
+    proxy, rotate,
     service_registry::Services,
     unread::take_in_unread,
 };
@@ -47,8 +52,8 @@ pub fn build(state: &Arc<HostState>) -> Router {
 /// If one of them has a path of the host's.
 pub fn build_with(state: &Arc<HostState>, own: Router) -> Router {
     housekeeping::start(state);
-    let rpc = services(state, MAX_DEADLINE, DEFAULT_DEADLINE);
-    let streams = services(state, MAX_STREAM, MAX_STREAM);
+    let rpc = services(state, state.deadlines);
+    let streams = services(state, STREAMS);
     let limits = &state.limits;
     // First is outermost.
     let identity = |policy| {
@@ -105,6 +110,18 @@ pub fn build_with(state: &Arc<HostState>, own: Router) -> Router {
                 .layer(state.proxy.in_flight()),
         );
 
+    let metrics = if state.public_metrics {
+        Router::new().route("/metrics", get(scrape).with_state(Arc::clone(state)))
+    } else {
+        Router::new()
+    };
+    // In clear on purpose, unless told otherwise.
+    let transport = RequireSecureTransportLayer::new(if state.require_tls {
+        SecureTransport::Enforce
+    } else {
+        SecureTransport::Off
+    });
+
     // Last is outermost. The probes are outside of the limit by address: whoever asks them shares an
     // address with the traffic.
     Router::new()
@@ -113,6 +130,8 @@ pub fn build_with(state: &Arc<HostState>, own: Router) -> Router {
         .merge(authenticated)
         .merge(watches)
         .merge(calls)
+        .merge(rotate::router(state))
+        .merge(metrics)
         .merge(own)
         .fallback(guard::unknown_path)
         .layer(limits.layer(&limits.client, ClientIp::peer()))
@@ -121,7 +140,9 @@ pub fn build_with(state: &Arc<HostState>, own: Router) -> Router {
         .layer(ValidateLayer::new(state.rules.clone()))
         .layer(from_fn(guard::take_json_for_connect))
         .layer(from_fn(guard::catch_panic))
+        .layer(transport)
         .layer(from_fn(take_in_unread))
+        .layer(from_fn_with_state(state.telemetry.clone(), observe))
 }
 
 // Closed: what is not listed is not served, whatever the RPC runtime would make of it.
@@ -137,21 +158,17 @@ pub(super) fn routes(paths: &[&str], rpc: &ConnectRpcService) -> Router {
         .layer(from_fn(guard::check_head))
 }
 
-fn services(state: &Arc<HostState>, max: Duration, default: Duration) -> ConnectRpcService {
+fn services(state: &Arc<HostState>, deadlines: Deadlines) -> ConnectRpcService {
     let lifecycle = Arc::new(Lifecycle(Arc::clone(state)));
     let router = Arc::new(Handshakes(Arc::clone(state))).register(RpcRouter::new());
     let router = Arc::new(Services(Arc::clone(state))).register(router);
     let router = PluginLifecycleExt::register(Arc::clone(&lifecycle), router);
     let router = HealthServiceExt::register(lifecycle, router);
-    within(router, max, default)
+    within(router, deadlines)
 }
 
-/// RPC services that answer in seconds.
-pub(super) fn serving(router: RpcRouter) -> ConnectRpcService {
-    within(router, MAX_DEADLINE, DEFAULT_DEADLINE)
-}
-
-fn within(router: RpcRouter, max: Duration, default: Duration) -> ConnectRpcService {
+/// RPC services behind what reads for them.
+pub(super) fn within(router: RpcRouter, deadlines: Deadlines) -> ConnectRpcService {
     ConnectRpcService::new(router)
         .with_interceptor(OwnWords)
         .with_limits(
@@ -161,8 +178,8 @@ fn within(router: RpcRouter, max: Duration, default: Duration) -> ConnectRpcServ
         )
         .with_deadline_policy(
             DeadlinePolicy::new()
-                .with_max(max)
-                .with_default_timeout(default)
+                .with_max(deadlines.max)
+                .with_default_timeout(deadlines.default)
                 .with_enforce_on_streams(true),
         )
 }
@@ -176,7 +193,8 @@ async fn readyz(State(readiness): State<Readiness>) -> impl IntoResponse {
 }
 
 const ENVELOPE: usize = 5;
-const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
-const MAX_DEADLINE: Duration = Duration::from_secs(30);
 // Then whoever watches asks again, and is counted again.
-const MAX_STREAM: Duration = Duration::from_secs(3600);
+const STREAMS: Deadlines = Deadlines {
+    default: Duration::from_secs(3600),
+    max: Duration::from_secs(3600),
+};

@@ -18,24 +18,30 @@ use super::{
     directory::Directory,
     identity::{Identities, PLUGIN_KIND},
     limits::Limits,
-    options::KnownPlugin,
+    metrics::Telemetry,
+    options::{Deadlines, KnownPlugin},
     proxy::{self, Proxy},
-    registry::RegistryLimits,
     watch::Revocations,
 };
 
 /// What the services of one host share.
 pub struct HostState {
     pub(super) admission: Admission,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) deadlines: Deadlines,
     pub(super) directory: Arc<Directory>,
     pub(super) identities: Identities,
+    pub(super) is_kept: AtomicBool,
     pub(super) limits: Limits,
     pub(super) plugins: Vec<KnownPlugin>,
-    pub(super) is_kept: AtomicBool,
     pub(super) proxy: Proxy,
+    pub(super) public_metrics: bool,
     pub(super) readiness: Readiness,
+    pub(super) require_tls: bool,
     pub(super) revocations: Arc<Revocations>,
+    // What the head of a request is checked by.
     pub(super) rules: RuleSet,
+    pub(super) telemetry: Telemetry,
     pub(super) watching: ConcurrencyLimitLayer<key::Principal>,
 }
 
@@ -46,7 +52,7 @@ impl HostState {
     ///
     /// [`HostError`] if a setting is out of range or there is no randomness.
     pub fn new(config: Config, clock: Arc<dyn Clock>) -> Result<Self, HostError> {
-        let directory = Arc::new(Directory::new(REGISTRY_LIMITS, Arc::clone(&clock)));
+        let directory = Arc::new(Directory::new(config.registry, Arc::clone(&clock)));
         let revocations = Arc::<Revocations>::default();
         let observe = {
             let (directory, revocations) = (Arc::clone(&directory), Arc::clone(&revocations));
@@ -62,17 +68,25 @@ impl HostState {
         let watching = Concurrency::per_key(MAX_WATCHES)?
             .with_name("watches")?
             .with_total(MAX_WATCHES_IN_ALL)?;
+        let telemetry = Telemetry::new(clock.wall());
+        let limits = telemetry
+            .locally(|| Limits::new(config.quotas, config.redis.as_ref(), Arc::clone(&clock)))?;
         Ok(Self {
             admission: config.admission,
+            deadlines: config.deadlines,
             directory,
-            identities: Identities::new(config.token_ttl, Arc::clone(&clock), observe)?,
-            limits: Limits::new(config.quotas, config.redis.as_ref(), clock)?,
-            plugins: config.plugins,
+            identities: Identities::new(config.tokens, Arc::clone(&clock), observe)?,
             is_kept: AtomicBool::new(false),
+            limits,
+            clock,
+            plugins: config.plugins,
             proxy: Proxy::new(config.proxy)?,
+            public_metrics: config.public_metrics,
             readiness: Readiness::default(),
+            require_tls: config.require_tls,
             revocations,
-            rules: proxy::rules()?,
+            rules: proxy::rules(config.head)?,
+            telemetry,
             watching: ConcurrencyLimitLayer::new(watching, key::Principal),
         })
     }
@@ -100,6 +114,20 @@ impl HostState {
     pub fn readiness(&self) -> Readiness {
         self.readiness.clone()
     }
+
+    /// What is counted.
+    #[must_use]
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
+    }
+
+    pub(super) fn tokens_alive(&self) -> usize {
+        self.identities.tokens().store().len_live(self.clock.wall())
+    }
+
+    pub(super) fn registrations(&self) -> usize {
+        self.directory.len()
+    }
 }
 
 impl fmt::Debug for HostState {
@@ -111,13 +139,6 @@ impl fmt::Debug for HostState {
             .finish_non_exhaustive()
     }
 }
-
-const REGISTRY_LIMITS: RegistryLimits = RegistryLimits {
-    registrations: 10_000,
-    per_plugin: 32,
-    per_service: 1000,
-    plugins: 10_000,
-};
 
 /// Streams of changes that one plugin may have open at a time, of both kinds together.
 const MAX_WATCHES: u32 = 16;

@@ -1,5 +1,7 @@
 //! The plugin host, driven over real sockets.
 
+mod admin;
+mod config;
 mod connections;
 mod demo;
 mod handshake;
@@ -10,6 +12,7 @@ mod registry;
 mod services;
 mod streams;
 mod support;
+mod tls;
 mod vectors;
 mod watch;
 mod wire;

@@ -8,39 +8,67 @@ use std::{
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
     process::{Child, Command},
+    task::JoinHandle,
     time::timeout,
 };
 
 pub(crate) const WAIT: Duration = Duration::from_secs(30);
 
+/// To others than its owner.
+pub(crate) fn close(path: &std::path::Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+}
+
 pub(crate) struct Program {
     child: Child,
-    script: String,
+    log: JoinHandle<String>,
+    pub(crate) script: String,
 }
 
 impl Program {
-    // The script is complete when its last command is there: the program prints it in one write.
     pub(crate) async fn start(arguments: &[&str], secret: Option<&str>) -> Self {
-        Self::start_with_log("info", arguments, secret).await
+        let secret = secret.map(|secret| ("PLUGIN_HOST_BOOTSTRAP_SECRET", secret));
+        Self::with(arguments, secret.as_slice()).await
     }
 
-    async fn start_with_log(level: &str, arguments: &[&str], secret: Option<&str>) -> Self {
+    async fn start_with_log(level: &str, arguments: &[&str]) -> Self {
+        Self::with(arguments, &[("RUST_LOG", level)]).await
+    }
+
+    pub(crate) async fn with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::bare(
+            &[&["--listen", "127.0.0.1:0"], arguments].concat(),
+            environment,
+        )
+        .await
+    }
+
+    // The script is complete when its last command is there: the program prints it in one write.
+    pub(crate) async fn bare(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_plugin-host"));
         command
-            .args(["--listen", "127.0.0.1:0"])
             .args(arguments)
-            .env("RUST_LOG", level)
+            .env_remove("PLUGIN_HOST_ADMIN_TOKEN")
             .env_remove("PLUGIN_HOST_BOOTSTRAP_SECRET")
-            .env_remove("PLUGIN_HOST_REDIS_URL");
-        if let Some(secret) = secret {
-            command.env("PLUGIN_HOST_BOOTSTRAP_SECRET", secret);
-        }
+            .env_remove("PLUGIN_HOST_REDIS_URL")
+            .envs(environment.iter().copied());
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
+        // Read all the time: whoever writes to a full pipe waits.
+        let mut stderr = child.stderr.take().unwrap();
+        let log = tokio::spawn(async move {
+            let mut log = String::new();
+            stderr.read_to_string(&mut log).await.unwrap();
+            log
+        });
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut script = String::new();
         while let Some(line) = timeout(WAIT, lines.next_line()).await.unwrap().unwrap() {
@@ -50,48 +78,43 @@ impl Program {
                 break;
             }
         }
-        Self { child, script }
+        Self { child, log, script }
     }
 
+    /// Where it listens.
     pub(crate) fn url(&self) -> String {
         let (_, rest) = self.script.split_once("listens on ").unwrap();
         rest.lines().next().unwrap().to_owned()
     }
 
-    pub(crate) async fn signal(mut self, signal: &str) -> (std::process::ExitStatus, String) {
+    pub(crate) async fn send(&self, signal: &str) {
         let id = self.child.id().unwrap().to_string();
-        assert!(
-            Command::new("kill")
-                .args([signal, &id])
-                .status()
-                .await
-                .unwrap()
-                .success()
-        );
+        let sent = Command::new("kill").args([signal, &id]).status().await;
+        assert!(sent.unwrap().success());
+    }
+
+    pub(crate) async fn signal(mut self, signal: &str) -> (std::process::ExitStatus, String) {
+        self.send(signal).await;
         let status = timeout(WAIT, self.child.wait()).await.unwrap().unwrap();
-        let mut log = String::new();
-        self.child
-            .stderr
-            .take()
-            .unwrap()
-            .read_to_string(&mut log)
-            .await
-            .unwrap();
+        let log = timeout(WAIT, self.log).await.unwrap().unwrap();
         (status, log)
     }
 }
 
 async fn paste(script: &str, secret: Option<&str>) -> Output {
+    let secret = secret.map(|secret| ("PLUGIN_HOST_BOOTSTRAP_SECRET", secret));
+    paste_with(script, secret.as_slice()).await
+}
+
+pub(crate) async fn paste_with(script: &str, environment: &[(&str, &str)]) -> Output {
     let curl = Command::new("curl").arg("--version").output().await;
     assert!(curl.is_ok(), "curl is missing: apt-get install curl");
     let mut shell = Command::new("sh");
     shell
         .args(["-eu", "-c", script])
         .env_remove("PLUGIN_HOST_BOOTSTRAP_SECRET")
-        .env("no_proxy", "*");
-    if let Some(secret) = secret {
-        shell.env("PLUGIN_HOST_BOOTSTRAP_SECRET", secret);
-    }
+        .env("no_proxy", "*")
+        .envs(environment.iter().copied());
     timeout(WAIT, shell.output()).await.unwrap().unwrap()
 }
 
@@ -100,6 +123,7 @@ async fn the_printed_commands_work_as_pasted() {
     let secret = "a-secret-of-the-operator";
     let file = std::env::temp_dir().join(format!("plugin-host's {}", std::process::id()));
     std::fs::write(&file, format!("{secret}\n")).unwrap();
+    close(&file);
     for (arguments, secret) in [
         (vec![], None),
         (vec![], Some(secret)),
@@ -149,22 +173,6 @@ async fn a_quota_that_the_script_does_not_reach_is_no_failure() {
     program.signal("-TERM").await;
 }
 
-#[cfg(unix)]
-#[tokio::test]
-async fn a_secret_file_open_to_others_is_warned_of() {
-    use std::os::unix::fs::PermissionsExt;
-
-    let file = std::env::temp_dir().join(format!("plugin-host-open-{}", std::process::id()));
-    std::fs::write(&file, "a-secret-of-the-operator").unwrap();
-    for (mode, is_warned_of) in [(0o644, true), (0o600, false)] {
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
-        let arguments = ["--bootstrap-secret-file", file.to_str().unwrap()];
-        let (_, log) = Program::start(&arguments, None).await.signal("-TERM").await;
-        assert_eq!(log.contains("chmod 600"), is_warned_of, "{mode:o}: {log}");
-    }
-    std::fs::remove_file(file).unwrap();
-}
-
 #[tokio::test]
 async fn a_signal_ends_it_in_order() {
     for signal in ["-TERM", "-INT"] {
@@ -195,7 +203,7 @@ async fn the_generated_secret_is_printed_once_and_logged_never() {
 #[tokio::test]
 async fn f61_a_caller_cannot_write_lines_of_the_log() {
     let level = "info,tower_plugin_examples=debug";
-    let program = Program::start_with_log(level, &["--register-quota", "1000/s"], None).await;
+    let program = Program::start_with_log(level, &["--register-quota", "1000/s"]).await;
     let calls = r#"
 OFFER='{"serviceType":"logger","version":"1.0.0","endpointPath":"/l/","metadata":{"base_url":"http://10.0.0.1\nERROR forged\u001b[2J"}}'
 curl -sS -o /dev/null -w '%{http_code}\n' -H 'Content-Type: application/json' -H "X-Plugin-Runtime-ID: $RUNTIME_ID" -H "Authorization: Bearer $RUNTIME_TOKEN" --data "$OFFER" $URL/connectplugin.v1.ServiceRegistry/RegisterService
@@ -268,6 +276,7 @@ async fn a_password_of_redis_is_told_to_nobody() {
     let url = "redis://:s3cr3t@127.0.0.1:1";
     let file = std::env::temp_dir().join(format!("plugin-host-redis-{}", std::process::id()));
     std::fs::write(&file, url).unwrap();
+    close(&file);
     let arguments = [
         "--redis-url-file",
         file.to_str().unwrap(),

@@ -18,7 +18,9 @@ use tower_plugin_examples::{
     },
 };
 
-use crate::support::{CHECK, HANDSHAKE, HEALTH_WATCH, Host, SECRET, WATCH, handshake};
+use crate::support::{
+    CHECK, DISCOVER, HANDSHAKE, HEALTH_WATCH, Host, REGISTER, SECRET, WATCH, handshake,
+};
 
 fn request() -> HandshakeRequest {
     HandshakeRequest {
@@ -131,6 +133,59 @@ async fn gzip_works_both_ways() {
 
     // connect-go compresses even nothing.
     assert_eq!(host.post(CHECK, &headers, gzip(b"")).await.status, 200);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_large_answer_is_compressed_for_who_takes_gzip_and_for_nobody_else() {
+    let host = Host::start().await;
+    let plugin = host.admit("p").await;
+    let metadata: serde_json::Map<_, _> = (0..50)
+        .map(|n| (format!("k{n}"), "v".repeat(100).into()))
+        .collect();
+    let service = json!({
+        "serviceType": "kv", "version": "1.0.0", "endpointPath": "/kv/", "metadata": metadata,
+    });
+    let registered = host.call(REGISTER, Some(&plugin), service).await;
+    assert_eq!(registered.status, 200, "{}", registered.text());
+
+    let bearer = format!("Bearer {}", plugin.token);
+    for (content_type, message) in [
+        ("application/json", &br#"{"serviceType":"kv"}"#[..]),
+        ("application/proto", b"\x0a\x02kv"),
+    ] {
+        let ask = async |encoding: &str| {
+            let mut headers = vec![
+                ("content-type", content_type),
+                ("connect-protocol-version", "1"),
+                ("authorization", bearer.as_str()),
+            ];
+            if !encoding.is_empty() {
+                headers.push(("accept-encoding", encoding));
+            }
+            let answer = host.post(DISCOVER, &headers, message).await;
+            assert_eq!(answer.status, 200, "{encoding}: {}", answer.text());
+            answer
+        };
+        let plain = ask("").await;
+        assert_eq!(plain.header("content-encoding"), "");
+        for encoding in ["gzip", "br, gzip", "gzip;q=0.5"] {
+            let answer = ask(encoding).await;
+            assert_eq!(answer.header("content-encoding"), "gzip", "{encoding}");
+            assert!(answer.body.len() < plain.body.len() / 4);
+            let mut unpacked = Vec::new();
+            std::io::copy(&mut GzDecoder::new(&*answer.body), &mut unpacked).unwrap();
+            // The order of a map's entries is nobody's.
+            assert_eq!(unpacked.len(), plain.body.len(), "{encoding}");
+        }
+        for encoding in ["identity", "br", "gzip;q=0", "gzipped"] {
+            assert_eq!(
+                ask(encoding).await.header("content-encoding"),
+                "",
+                "{encoding}"
+            );
+        }
+    }
     host.stop().await;
 }
 

@@ -1,35 +1,30 @@
 //! The plugin host: see [`tower_plugin_examples::host`].
 
-use std::{
-    env,
-    error::Error,
-    io::{IsTerminal, Write},
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{env, error::Error, future::pending, io::Write, process::ExitCode, sync::Arc};
 
-use clap::Parser;
-use tokio::net::TcpListener;
+use axum::Router;
+use tokio::{net::TcpListener, sync::watch};
 use tower_plugin_core::SystemClock;
 use tower_plugin_examples::host::{
-    Banner, HostState, Options, build,
-    options::{REDIS_VARIABLE, RedisUrl, SECRET_VARIABLE},
+    Banner, Bounds, Config, Connections, HostState, Listener, Options, Readiness,
+    admin::{self, AdminParts},
+    build,
+    config::{Settings, SettingsError},
+    options::{
+        ADMIN_TOKEN_VARIABLE, AdminConfig, AdminToken, REDIS_VARIABLE, RedisUrl, SECRET_VARIABLE,
+    },
     serve,
+    tls::{DISABLE_TLS_WARNING, Tls, warn_of_clear},
 };
-use tracing_subscriber::EnvFilter;
+use zeroize::Zeroizing;
+
+mod logs;
+mod signals;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let options = Options::parse();
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")),
-        )
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
-    match run(options).await {
-        Ok(()) => ExitCode::SUCCESS,
+    match begin().await {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("plugin-host: {error}");
             ExitCode::FAILURE
@@ -37,39 +32,181 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(mut options: Options) -> Result<(), Box<dyn Error>> {
-    let (listen, bounds) = (options.listen, options.bounds());
+async fn begin() -> Result<ExitCode, Box<dyn Error>> {
+    let mut settings = match Settings::of(env::args_os()) {
+        Ok(settings) => settings,
+        // Help, too, is one of these.
+        Err(SettingsError::Arguments(error)) => error.exit(),
+        Err(error) => return Err(error.into()),
+    };
+    let secret = variable(SECRET_VARIABLE)?;
+    let options = &mut settings.options;
     options.redis.environment = variable(REDIS_VARIABLE)?
         .map(|url| url.parse::<RedisUrl>())
         .transpose()?;
-    let (config, secret) = options.into_config(variable(SECRET_VARIABLE)?)?;
+    options.admin.environment = variable(ADMIN_TOKEN_VARIABLE)?
+        .map(|token| token.parse::<AdminToken>())
+        .transpose()?;
+
+    if settings.options.print_config {
+        let secrets = [SECRET_VARIABLE, REDIS_VARIABLE, ADMIN_TOKEN_VARIABLE];
+        let set: Vec<_> = secrets
+            .into_iter()
+            .filter(|name| env::var_os(name).is_some())
+            .collect();
+        print(&settings.print(&set)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if settings.options.check {
+        let problems = settings.problems(secret.as_deref().cloned());
+        for problem in &problems {
+            eprintln!("plugin-host: {problem}");
+        }
+        if !problems.is_empty() {
+            return Ok(ExitCode::FAILURE);
+        }
+        print("plugin-host: the configuration is good\n")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    logs::init(settings.options.log_format);
+    run(settings.options, secret.as_deref().cloned()).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run(options: Options, secret: Option<String>) -> Result<(), Box<dyn Error>> {
+    let (listen, bounds) = (options.listen, options.bounds());
+    let reload = options.tls.reload.0;
+    let (tls, admin) = (options.load_tls()?, options.load_admin()?);
+    let (config, secret) = options.into_config(secret)?;
     let redis = config.redis.clone();
-    let state = Arc::new(HostState::new(config, Arc::new(SystemClock::new()))?);
+    let state = host(config)?;
+    let _upkeep = state.telemetry().install();
     state.meet_redis().await;
     let app = build(&state);
 
     // Before anyone is told where the host is: a signal must not end it the hard way from then on.
-    let shutdown = shutdown()?;
-    let listener = TcpListener::bind(listen)
-        .await
-        .map_err(|error| format!("--listen {listen}: {error}"))?;
+    let (shutdown, reloading) = (signals::shutdown()?, signals::reload(tls.clone())?);
+    let _looking = tls.as_ref().map(|tls| tls.reload_every(reload));
+    let listener = bind("--listen", listen).await?;
+    let admin = match admin {
+        Some(config) => Some(Administration::new(&state, &config, tls.clone()).await?),
+        None => None,
+    };
+    let address = listener.local_addr()?;
+    if tls.is_none() {
+        warn_of_clear(
+            address,
+            variable(DISABLE_TLS_WARNING)?
+                .as_deref()
+                .map(String::as_str),
+        );
+    }
     let banner = Banner {
-        address: listener.local_addr()?,
+        address,
         secret: &secret,
         redis: redis.as_ref(),
+        tls: tls.as_ref(),
+        admin: match &admin {
+            Some(admin) => Some((admin.listener.local_addr()?, admin.tls.is_some())),
+            None => None,
+        },
     };
-    let mut stdout = std::io::stdout().lock();
-    write!(stdout, "{banner}")?;
-    stdout.flush()?;
-    drop(stdout);
+    print(&banner.to_string())?;
     drop((secret, redis));
-    serve(listener, app, state.readiness(), bounds, shutdown).await?;
+
+    let (stop, stopped) = watch::channel(());
+    let told = |mut stopped: watch::Receiver<()>| async move {
+        let _anyway = stopped.changed().await;
+    };
+    let listener = Listener::from(listener)
+        .with_tls(tls)
+        .with_connections(state.telemetry().connections());
+    let main = serve(
+        listener,
+        app,
+        state.readiness(),
+        bounds,
+        told(stopped.clone()),
+    );
+    let aside = async {
+        match admin {
+            Some(admin) => admin.serve(bounds, told(stopped)).await,
+            None => Ok(()),
+        }
+    };
+    let signals = async {
+        shutdown.await;
+        // Fails if nobody is left to be told.
+        let _nobody = stop.send(());
+        pending::<()>().await;
+    };
+    tokio::select! {
+        served = async { tokio::try_join!(main, aside) } => drop(served?),
+        () = signals => {}
+        () = reloading => {}
+    }
     Ok(())
 }
 
-fn variable(name: &str) -> Result<Option<String>, String> {
+fn host(config: Config) -> Result<Arc<HostState>, Box<dyn Error>> {
+    Ok(Arc::new(HostState::new(
+        config,
+        Arc::new(SystemClock::new()),
+    )?))
+}
+
+/// The listener for who runs the host.
+struct Administration {
+    listener: TcpListener,
+    app: Router,
+    tls: Option<Tls>,
+}
+
+impl Administration {
+    async fn new(
+        state: &Arc<HostState>,
+        config: &AdminConfig,
+        tls: Option<Tls>,
+    ) -> Result<Self, Box<dyn Error>> {
+        Ok(Self {
+            listener: bind("--admin-listen", config.listen).await?,
+            app: admin::build(state, config, AdminParts::default())?,
+            tls: tls.filter(|_| config.tls),
+        })
+    }
+
+    async fn serve(
+        self,
+        bounds: Bounds,
+        shutdown: impl Future<Output = ()>,
+    ) -> std::io::Result<()> {
+        let listener = Listener::from(self.listener)
+            .with_tls(self.tls)
+            .with_connections(Connections::default());
+        let bounds = Bounds {
+            connections: ADMIN_CONNECTIONS,
+            connections_per_client: ADMIN_CONNECTIONS / 2,
+            ..bounds
+        };
+        serve(listener, self.app, Readiness::default(), bounds, shutdown).await
+    }
+}
+
+async fn bind(flag: &str, address: std::net::SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("{flag} {address}: {error}"))
+}
+
+fn print(text: &str) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+fn variable(name: &str) -> Result<Option<Zeroizing<String>>, String> {
     match env::var(name) {
-        Ok(value) => Ok(Some(value)),
+        Ok(value) => Ok(Some(Zeroizing::new(value))),
         Err(env::VarError::NotPresent) => Ok(None),
         Err(error @ env::VarError::NotUnicode(_)) => {
             // Its own message would print the value.
@@ -79,26 +216,4 @@ fn variable(name: &str) -> Result<Option<String>, String> {
     }
 }
 
-#[cfg(unix)]
-fn shutdown() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let (mut interrupt, mut terminate) = (
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-    );
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
-}
-
-#[cfg(windows)]
-fn shutdown() -> std::io::Result<impl Future<Output = ()>> {
-    let mut interrupt = tokio::signal::windows::ctrl_c()?;
-    Ok(async move {
-        interrupt.recv().await;
-    })
-}
+const ADMIN_CONNECTIONS: usize = 64;

@@ -9,13 +9,14 @@ use super::{OptionsError, secret_file};
 
 /// One limit for all copies of the host, on Redis.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Redis")]
 pub struct RedisOptions {
     /// Keep all quotas in the Redis at this address, so that copies of the host enforce one limit:
     /// redis://HOST:PORT, rediss:// or redis+unix:///PATH.
     ///
     /// A password is no flag: an address with one comes from --redis-url-file or from the environment
     /// variable PLUGIN_HOST_REDIS_URL.
-    #[arg(long = "redis", value_name = "URL", conflicts_with = "file")]
+    #[arg(long = "redis", value_name = "URL")]
     pub url: Option<RedisUrl>,
 
     /// Regular file that holds the address of Redis.
@@ -64,7 +65,7 @@ pub struct WithoutRedis(pub OnUnavailable);
 pub const REDIS_VARIABLE: &str = "PLUGIN_HOST_REDIS_URL";
 
 impl RedisOptions {
-    pub(super) fn into_config(self) -> Result<Option<RedisConfig>, OptionsError> {
+    pub(in crate::host) fn into_config(self) -> Result<Option<RedisConfig>, OptionsError> {
         let url = match (self.url, self.file, self.environment) {
             (None, None, None) if self.leases.is_some() || self.on_unavailable.is_some() => {
                 return Err(OptionsError::NoRedis);
@@ -97,8 +98,13 @@ impl RedisUrl {
         &self.0
     }
 
+    /// Whether it can be connected to at all, as far as that can be said without trying.
+    pub(in crate::host) fn is_usable(&self) -> bool {
+        redis::Client::open(self.expose()).is_ok()
+    }
+
     /// Whether it says more than where Redis is.
-    fn has_credentials(&self) -> bool {
+    pub(in crate::host) fn has_credentials(&self) -> bool {
         self.0.contains('@') || self.0.contains("pass=")
     }
 }

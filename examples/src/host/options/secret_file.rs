@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 
 use super::OptionsError;
 
-/// The text of a regular file of at most 4096 bytes: a pipe keeps its reader waiting, a device never
-/// ends, and neither tells how long it is.
+/// The text of a regular file of at most 4096 bytes that its owner alone can read and change: a pipe
+/// keeps its reader waiting, a device never ends, and neither tells how long it is.
 ///
 /// `flag` is what it was named by.
 pub(super) fn read(flag: &'static str, path: &Path) -> Result<Zeroizing<String>, OptionsError> {
@@ -19,10 +19,7 @@ pub(super) fn read(flag: &'static str, path: &Path) -> Result<Zeroizing<String>,
         return Err(failed(io::Error::other("not a regular file")));
     }
     if is_exposed(&metadata) {
-        tracing::warn!(
-            path = %path.display(),
-            "others than its owner can read or change the file of {flag}: chmod 600 it"
-        );
+        return Err(failed(io::Error::other(EXPOSED)));
     }
     // All the room it may take, so that no copy is left behind where it was smaller.
     let mut text = Zeroizing::new(String::with_capacity(MAX_SECRET_FILE + 1));
@@ -39,15 +36,18 @@ pub(super) fn read(flag: &'static str, path: &Path) -> Result<Zeroizing<String>,
 }
 
 #[cfg(unix)]
-pub(super) fn is_exposed(metadata: &fs::Metadata) -> bool {
+pub(in crate::host) fn is_exposed(metadata: &fs::Metadata) -> bool {
     use std::os::unix::fs::PermissionsExt;
 
     metadata.permissions().mode() & 0o066 != 0
 }
 
 #[cfg(not(unix))]
-pub(super) fn is_exposed(_: &fs::Metadata) -> bool {
+pub(in crate::host) fn is_exposed(_: &fs::Metadata) -> bool {
     false
 }
 
+/// What is said of a file that [`is_exposed`].
+pub(in crate::host) const EXPOSED: &str =
+    "others than its owner can read or change it: chmod 600 it";
 const MAX_SECRET_FILE: usize = 4096;

@@ -31,6 +31,25 @@ impl FromStr for Span {
     }
 }
 
+impl Span {
+    /// Reads one of `min` to `max` seconds.
+    pub(super) fn within(
+        min: u64,
+        max: u64,
+    ) -> impl Fn(&str) -> Result<Self, String> + Clone + Send + Sync + 'static {
+        move |text| {
+            let span: Self = text
+                .parse()
+                .map_err(|error: InvalidSpan| error.to_string())?;
+            if (min..=max).contains(&span.0.as_secs()) {
+                Ok(span)
+            } else {
+                Err(format!("must be {min}s to {max}s"))
+            }
+        }
+    }
+}
+
 /// How long a runtime token lives: 1 minute to 30 days.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TokenTtl(Span);

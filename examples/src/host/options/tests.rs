@@ -1,4 +1,4 @@
-use std::{env, fs, process, sync::mpsc, thread};
+use std::{env, fs, process, sync::mpsc, thread, time::Duration};
 
 use clap::{CommandFactory, Parser};
 
@@ -12,12 +12,22 @@ fn options(arguments: &[&str]) -> Options {
     Options::try_parse_from([&["plugin-host"], arguments].concat()).unwrap()
 }
 
+/// To others than its owner.
+fn close(path: &std::path::Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+}
+
 struct TemporaryFile(PathBuf);
 
 impl TemporaryFile {
     fn new(name: &str, content: &str) -> Self {
         let path = env::temp_dir().join(format!("plugin-host-{}-{name}", process::id()));
         fs::write(&path, content).unwrap();
+        close(&path);
         Self(path)
     }
 
@@ -38,7 +48,7 @@ fn the_command_line_is_well_formed() {
     let defaults = options(&[]);
     assert_eq!(defaults.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(
-        defaults.into_config(None).unwrap().0.token_ttl,
+        defaults.into_config(None).unwrap().0.tokens.ttl,
         Duration::from_secs(86_400)
     );
 }
@@ -135,22 +145,25 @@ fn a_secret_file_that_is_no_file_is_refused_at_once() {
 
 #[cfg(unix)]
 #[test]
-fn a_secret_that_others_can_read_or_change_is_exposed() {
+fn a_secret_that_others_can_read_or_change_is_refused() {
     use std::os::unix::fs::PermissionsExt;
 
     let file = TemporaryFile::new("modes", SECRET);
-    for (mode, exposed) in [
-        (0o600, false),
-        (0o400, false),
-        (0o700, false),
-        (0o640, true),
-        (0o604, true),
-        (0o620, true),
-        (0o602, true),
+    for (mode, is_taken) in [
+        (0o600, true),
+        (0o400, true),
+        (0o700, true),
+        (0o640, false),
+        (0o604, false),
+        (0o620, false),
+        (0o602, false),
     ] {
         fs::set_permissions(&file.0, fs::Permissions::from_mode(mode)).unwrap();
-        let metadata = fs::metadata(&file.0).unwrap();
-        assert_eq!(secret_file::is_exposed(&metadata), exposed, "{mode:o}");
+        let config = options(&["--bootstrap-secret-file", file.path()]).into_config(None);
+        assert_eq!(config.is_ok(), is_taken, "{mode:o}");
+        if let Err(error) = config {
+            assert!(error.to_string().ends_with("chmod 600 it"), "{error}");
+        }
     }
 }
 
@@ -187,6 +200,19 @@ fn impossible_settings_are_refused_by_name() {
         ["--redis-leases", "0"],
         ["--redis-leases", "51"],
         ["--redis-on-unavailable", "local"],
+        ["--token-idle", "59s"],
+        ["--token-overlap", "2h"],
+        ["--token-capacity", "0"],
+        ["--connections", "0"],
+        ["--connection-idle", "1s"],
+        ["--header-timeout", "2m"],
+        ["--max-deadline", "2h"],
+        ["--max-registrations", "0"],
+        ["--tls-client-auth", "maybe"],
+        ["--tls-reload", "0s"],
+        ["--tls-handshakes", "0"],
+        ["--admin-quota", "0/s"],
+        ["--log-format", "xml"],
     ] {
         let error =
             Options::try_parse_from([&["plugin-host"], bad.as_slice()].concat()).unwrap_err();
@@ -290,4 +316,79 @@ fn what_to_do_without_redis_is_read_as_it_is_written() {
     ] {
         assert_eq!(text.parse::<WithoutRedis>(), Err(InvalidWithoutRedis));
     }
+}
+
+#[test]
+fn what_a_head_may_be_is_what_the_preset_says_but_for_the_path() {
+    let head = options(&[]).head.build().unwrap();
+    let preset = Limits::plugin().to_builder().path_bytes(1024).build();
+    assert_eq!(head, preset.unwrap());
+    let error = options(&["--max-headers", "0"])
+        .into_config(None)
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("header_count must be between "),
+        "{error}"
+    );
+}
+
+#[test]
+fn administration_needs_one_good_token_and_a_closed_way_to_it() {
+    let token = TemporaryFile::new("admin", "0123456789abcdef\n");
+    let short = TemporaryFile::new("admin-short", "s3cr3t");
+    let file = ["--admin-token-file", token.path()];
+    let at = |address: &'static str, more: &[&str]| {
+        let mut options = options(&[&["--admin-listen", address], more].concat());
+        options.admin.environment = None;
+        options.load_admin().map(|admin| admin.is_some())
+    };
+    assert!(at("127.0.0.1:0", &file).unwrap());
+    assert!(at("[::1]:0", &file).unwrap());
+    assert!(options(&[]).load_admin().unwrap().is_none());
+    for (refused, message) in [
+        (at("127.0.0.1:0", &[]), "--admin-listen needs a token"),
+        (at("0.0.0.0:0", &file), "--admin-listen can be reached"),
+        (
+            at("127.0.0.1:0", &["--admin-tls", file[0], file[1]]),
+            "--admin-tls needs --tls-cert",
+        ),
+        (
+            at("127.0.0.1:0", &["--admin-token-file", short.path()]),
+            "--admin-token-file must be 16 to 512",
+        ),
+        (
+            options(&file).load_admin().map(|admin| admin.is_some()),
+            "--admin-token-file and --admin-tls need --admin-listen",
+        ),
+    ] {
+        let error = refused.unwrap_err();
+        assert!(error.to_string().starts_with(message), "{error}");
+        assert!(
+            !format!("{error} {error:?}").contains("s3cr3t"),
+            "{error:?}"
+        );
+    }
+    let mut both = options(&["--admin-listen", "127.0.0.1:0", file[0], file[1]]);
+    both.admin.environment = Some("fedcba9876543210".parse().unwrap());
+    assert!(!format!("{both:?}").contains("fedcba"));
+    let error = both.load_admin().unwrap_err();
+    assert!(error.to_string().starts_with("choose one of "), "{error}");
+}
+
+#[test]
+fn a_setting_of_tls_without_a_certificate_is_refused() {
+    for (arguments, flag) in [
+        (&["--tls-cert", "/c"][..], "--tls-cert"),
+        (&["--tls-key", "/k"], "--tls-key"),
+        (&["--tls-client-ca", "/a"], "--tls-client-ca"),
+        (&["--require-tls"], "--require-tls"),
+    ] {
+        let error = options(arguments).load_tls().unwrap_err().to_string();
+        assert_eq!(error, format!("{flag} needs --tls-cert and --tls-key"));
+    }
+    let error = options(&["--tls-cert", "/nonexistent", "--tls-key", "/k"]).load_tls();
+    let error = error.unwrap_err().to_string();
+    assert!(error.starts_with("--tls-cert /nonexistent: "), "{error}");
 }

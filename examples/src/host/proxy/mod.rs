@@ -106,15 +106,11 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// What is let through to [`call`]: paths as long as type and id may make them, bodies of any length,
-/// since none is kept.
-pub(super) fn rules() -> Result<RuleSet, HostError> {
-    let limits = Limits::plugin()
-        .to_builder()
-        .path_bytes(MAX_PATH)
-        .any_declared_body()
-        .build()?;
-    Ok(RuleSet::plugin().with_route(
+/// What the head of every request is held to, and what is let through to [`call`]: the same, and bodies of
+/// any length, since none is kept.
+pub(super) fn rules(head: Limits) -> Result<RuleSet, HostError> {
+    let limits = head.to_builder().any_declared_body().build()?;
+    Ok(RuleSet::plugin().with_limits(head).with_route(
         Route::new("/services/{*call}")?,
         RouteRules::new().with_limits(limits),
     ))
@@ -242,7 +238,6 @@ const MAX_CALLS: u32 = 256;
 const MAX_CALLS_IN_ALL: usize = 4096;
 /// Unused connections kept to one provider.
 const MAX_IDLE: usize = 32;
-const MAX_PATH: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -275,9 +270,11 @@ mod tests {
 
     #[test]
     fn a_path_may_be_as_long_as_type_and_provider_make_it() {
-        let rules = rules().unwrap();
+        let config = Options::try_parse_from(["plugin-host"]).unwrap();
+        let (config, _) = config.into_config(None).unwrap();
+        let most = rules(config.head).unwrap().limits().max(Limit::PathBytes);
         let longest = format!("/services/{}/{}/", "t".repeat(128), "p".repeat(161));
-        assert!(longest.len() + fields::MAX_ENDPOINT_PATH <= MAX_PATH);
-        assert!(rules.limits().max(Limit::PathBytes) < Some(MAX_PATH as u64));
+        let longest = longest.len() + fields::MAX_ENDPOINT_PATH;
+        assert!(most.unwrap() >= longest as u64);
     }
 }

@@ -10,20 +10,25 @@ use crate::host::options::Span;
 ///
 /// By default nowhere: what a plugin says of itself is not believed.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Calls from plugin to plugin")]
 pub struct ProxyOptions {
     /// Where the plugins that call themselves by this name are, as NAME=http://HOST:PORT/PATH;
     /// repeatable. May be a private address.
-    #[arg(long = "provider", value_name = "PROVIDER")]
+    #[arg(long = "provider", value_name = "PROVIDER", value_delimiter = ',')]
     pub providers: Vec<ProviderUrl>,
 
     /// Believe the `base_url` a plugin registers if its host is this name or address, or is below
     /// this zone (*.ZONE, whose addresses must be public or in a --provider-network); repeatable.
-    #[arg(long = "provider-host", value_name = "HOST")]
+    #[arg(long = "provider-host", value_name = "HOST", value_delimiter = ',')]
     pub hosts: Vec<String>,
 
     /// Believe the `base_url` a plugin registers if it is an address of this network, as CIDR;
     /// repeatable.
-    #[arg(long = "provider-network", value_name = "NETWORK")]
+    #[arg(
+        long = "provider-network",
+        value_name = "NETWORK",
+        value_delimiter = ','
+    )]
     pub networks: Vec<IpNet>,
 
     /// How long a provider may take to begin its answer once it has the request, as COUNT and s, m, h

@@ -7,25 +7,54 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use tokio::{net::TcpStream, sync::watch, time};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::watch,
+    time,
+};
 use tower::ServiceExt;
+use tower_plugin_auth::TlsInfo;
 use tower_plugin_core::PeerAddr;
 
-use super::activity::Requests;
+use super::{Bounds, activity::Requests};
+use crate::host::tls::{Encrypted, Tls};
+
+/// Makes TLS of a connection, unless that fails or takes too long, or `ending` changes meanwhile.
+pub(super) async fn encrypt(
+    tls: &Tls,
+    stream: TcpStream,
+    mut ending: watch::Receiver<()>,
+) -> Option<Encrypted> {
+    let ended = async {
+        let _anyway = ending.changed().await;
+        time::sleep(LAST_CALL).await;
+    };
+    tokio::select! {
+        encrypted = tls.accept(stream) => encrypted
+            .inspect_err(|error| tracing::debug!(%error, "TLS handshake failed"))
+            .ok(),
+        () = ended => None,
+    }
+}
 
 /// Serves one connection until it ends, has been quiet for too long, or `ending` changes; what is in
 /// hand then is finished.
 pub(super) async fn serve(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: SocketAddr,
+    tls: Option<TlsInfo>,
     app: Router,
+    bounds: Bounds,
     mut ending: watch::Receiver<()>,
 ) {
-    let _best_effort = stream.set_nodelay(true);
     let (requests, mut activity) = Requests::new();
     let service = service_fn(move |mut request: Request<Incoming>| {
         let in_hand = requests.begin();
         request.extensions_mut().insert(PeerAddr(peer));
+        if let Some(tls) = &tls {
+            request.extensions_mut().insert(tls.clone());
+        }
         let app = app.clone();
         async move {
             let response = app
@@ -41,7 +70,7 @@ pub(super) async fn serve(
             }))
         }
     });
-    let builder = builder();
+    let builder = builder(bounds.header_timeout);
     let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
 
     // hyper's header timeout starts once it knows the HTTP version: a connection that never says so
@@ -50,7 +79,7 @@ pub(super) async fn serve(
     let mut last_call = ending.clone();
     let silence = async {
         tokio::select! {
-            () = time::sleep(HEADER_TIMEOUT) => {}
+            () = time::sleep(bounds.header_timeout) => {}
             _ = last_call.changed() => time::sleep(LAST_CALL).await,
         }
     };
@@ -61,7 +90,7 @@ pub(super) async fn serve(
     }
     let is_idle = tokio::select! {
         ended = &mut serving => return log(ended),
-        () = activity.quiet_for(IDLE) => true,
+        () = activity.quiet_for(bounds.idle) => true,
         _ = ending.changed() => false,
     };
     serving.as_mut().graceful_shutdown();
@@ -73,12 +102,12 @@ pub(super) async fn serve(
     }
 }
 
-fn builder() -> auto::Builder<TokioExecutor> {
+fn builder(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
+        .header_read_timeout(header_timeout)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD);
     builder
@@ -97,12 +126,8 @@ fn log(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
     }
 }
 
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 // PINGs find out who is gone; they say nothing about who is still wanted.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
-// Proxies commonly drop a connection after a minute; better they than we, because they know whether
-// they are about to use it.
-const IDLE: Duration = Duration::from_secs(75);
 const FAREWELL: Duration = Duration::from_secs(5);
 const LAST_CALL: Duration = Duration::from_secs(1);
 const MAX_HEADERS: usize = 100;

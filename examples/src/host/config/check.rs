@@ -1,0 +1,59 @@
+//! What is wrong with the settings: all of it, and without serving anybody.
+
+use std::sync::Arc;
+
+use tower_plugin_core::SystemClock;
+
+use super::Settings;
+use crate::host::{
+    HostState,
+    identity::Identities,
+    options::{Config, OptionsError},
+};
+
+impl Settings {
+    /// Tries every setting, opens every file and parses every address; one line for each problem.
+    ///
+    /// `secret` is the value of the variable with the admission secret, if it is set. In a Tokio runtime,
+    /// if there is an address of Redis; nothing is sent to it.
+    #[must_use]
+    pub fn problems(&self, secret: Option<String>) -> Vec<String> {
+        let options = &self.options;
+        let redis = options.redis.clone().into_config().and_then(|redis| {
+            redis
+                .is_none_or(|redis| redis.url.is_usable())
+                .then_some(())
+                .ok_or(OptionsError::Redis)
+        });
+        let tokens = Identities::new(
+            options.tokens.config(),
+            Arc::new(SystemClock::new()),
+            |_| {},
+        );
+        let mut problems: Vec<String> = [
+            options.admission(secret.as_deref()).err(),
+            redis.err(),
+            options.head.build().err(),
+            options.load_tls().err(),
+            options.load_admin().err(),
+        ]
+        .into_iter()
+        .flatten()
+        .map(|error| error.to_string())
+        .collect();
+        problems.extend(tokens.err().map(|error| error.to_string()));
+        if problems.is_empty()
+            && let Ok((config, _)) = options.clone().into_config(secret)
+        {
+            problems.extend(without_redis(config));
+        }
+        problems
+    }
+}
+
+/// What remains are the policies.
+fn without_redis(mut config: Config) -> Option<String> {
+    config.redis = None;
+    let state = HostState::new(config, Arc::new(SystemClock::new()));
+    state.err().map(|error| error.to_string())
+}

@@ -1,0 +1,94 @@
+use std::{fmt, io, path::PathBuf};
+
+use tower_plugin_auth::authenticate::InvalidApiKeys;
+use tower_plugin_validate::limits::InvalidLimit;
+
+use super::{ADMIN_TOKEN_VARIABLE, REDIS_VARIABLE, SECRET_VARIABLE};
+use crate::host::{admission::InvalidSecret, tls::TlsError};
+
+/// A configuration that cannot be run.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum OptionsError {
+    /// An admin listener that others than this machine can reach, without TLS.
+    AdminInClear,
+    /// An unusable token of the administrator, and where it came from.
+    AdminToken(&'static str, InvalidApiKeys),
+    /// More than one admission secret.
+    Ambiguous,
+    /// More than one token of the administrator.
+    AmbiguousAdmin,
+    /// More than one address of Redis.
+    AmbiguousRedis,
+    /// The flag that names a file, and why that cannot be read.
+    File(&'static str, PathBuf, io::Error),
+    /// A limit of what a request may be out of range.
+    Limit(InvalidLimit),
+    /// An admin listener and no token, or the other way round.
+    NoAdmin(&'static str),
+    /// Settings for Redis, and no address of it.
+    NoRedis,
+    /// A setting that needs TLS, and no certificate.
+    NoTls(&'static str),
+    /// A password on the command line.
+    Password,
+    /// No randomness to make a secret.
+    Randomness,
+    /// An address of Redis that is none. It is not repeated.
+    Redis,
+    /// An unusable secret, and where it came from.
+    Secret(&'static str, InvalidSecret),
+    /// Files that make no TLS server.
+    Tls(TlsError),
+}
+
+impl fmt::Display for OptionsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AdminInClear => f.write_str(
+                "--admin-listen can be reached from other machines: add --admin-tls, or listen on loopback",
+            ),
+            Self::AdminToken(origin, cause) => match cause {
+                // It counts its keys; here there is one.
+                InvalidApiKeys::Malformed(_) => {
+                    write!(f, "{origin} must be 16 to 512 visible ASCII characters")
+                }
+                cause => write!(f, "{origin}: {cause}"),
+            },
+            Self::Ambiguous => write!(
+                f,
+                "choose one of {SECRET_VARIABLE}, --bootstrap-secret-file and --open-admission: more than one is set"
+            ),
+            Self::AmbiguousAdmin => write!(
+                f,
+                "choose one of {ADMIN_TOKEN_VARIABLE} and --admin-token-file: both are set"
+            ),
+            Self::AmbiguousRedis => write!(
+                f,
+                "choose one of {REDIS_VARIABLE}, --redis-url-file and --redis: more than one is set"
+            ),
+            Self::File(flag, path, error) => write!(f, "{flag} {}: {error}", path.display()),
+            Self::Limit(limit) => limit.fmt(f),
+            Self::NoAdmin(what) => f.write_str(what),
+            Self::NoRedis => write!(
+                f,
+                "--redis-leases and --redis-on-unavailable need --redis, --redis-url-file or {REDIS_VARIABLE}"
+            ),
+            Self::NoTls(flag) => write!(f, "{flag} needs --tls-cert and --tls-key"),
+            Self::Password => write!(
+                f,
+                "--redis is visible to every process of the machine: name an address with credentials in {REDIS_VARIABLE} or --redis-url-file"
+            ),
+            Self::Randomness => {
+                f.write_str("the operating system has no randomness for an admission secret")
+            }
+            Self::Redis => f.write_str(
+                "the address of Redis must be redis://HOST:PORT, rediss:// (with feature redis-tls) or redis+unix:///PATH",
+            ),
+            Self::Secret(origin, cause) => write!(f, "{origin} {cause}"),
+            Self::Tls(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for OptionsError {}
