@@ -91,7 +91,7 @@ fn axum(guard: Guard) -> Contender {
         let app = app.into_make_service_with_connect_info::<SocketAddr>();
         axum::serve(listener, app).await.expect("a server");
     });
-    let mut client = Client::http1(server.address(), server.token());
+    let client = Client::http1(server.address(), server.token());
     Contender::paced(move |iterations| server.time(|| client.load(iterations)))
 }
 
@@ -122,7 +122,7 @@ fn tonic(guard: Guard) -> Contender {
         };
         served.expect("a server");
     });
-    let mut client = Client::grpc(server.address(), server.token());
+    let client = Client::grpc(server.address(), server.token());
     Contender::paced(move |iterations| server.time(|| client.load(iterations)))
 }
 

@@ -77,7 +77,7 @@ impl Client {
     }
 
     /// Makes so many requests in all.
-    pub(super) fn load(&mut self, requests: u64) {
+    pub(super) fn load(&self, requests: u64) {
         self.ask.send(requests).expect("the client runs");
         self.done.recv().expect("the client runs");
     }
