@@ -62,7 +62,7 @@ fn end(bucket: usize) -> u64 {
     let bucket = bucket as u64;
     let shift = (bucket / PARTS).saturating_sub(1);
     let part = bucket - shift * PARTS;
-    ((part + 1) << shift) - 1
+    (part << shift) | ((1 << shift) - 1)
 }
 
 #[cfg(test)]
