@@ -158,7 +158,7 @@ pub use rule::{Now, Rule};
 
 pub use tower_plugin_core::{
     Answer, ClientIp, Clock, ForwardedHeader, InvalidClientIp, IpNet, ManualClock, PeerAddr,
-    Principal, Rejection, ResponseBody, SystemClock,
+    Principal, Rejection, RequestHead, ResponseBody, SystemClock,
 };
 
 // Its second example needs the feature.
