@@ -69,8 +69,7 @@ impl HostState {
             .with_name("watches")?
             .with_total(MAX_WATCHES_IN_ALL)?;
         let telemetry = Telemetry::new(clock.wall());
-        let limits = telemetry
-            .locally(|| Limits::new(config.quotas, config.redis.as_ref(), Arc::clone(&clock)))?;
+        let limits = Limits::new(config.quotas, config.redis.as_ref(), Arc::clone(&clock))?;
         Ok(Self {
             admission: config.admission,
             deadlines: config.deadlines,
