@@ -59,7 +59,7 @@ pub trait Key {
     /// # Errors
     ///
     /// [`MissingKey`] names what the request lacks; the layer then does as
-    /// [`RateLimitLayer::with_missing_key`](crate::RateLimitLayer::with_missing_key) says.
+    /// [`RateLimitLayer::with_on_missing_key`](crate::RateLimitLayer::with_on_missing_key) says.
     fn key<H: Hasher>(&self, request: &RequestHead<'_>, hasher: &mut H) -> Result<(), MissingKey>;
 }
 

@@ -120,7 +120,7 @@ async fn beyond_the_total_the_server_is_overloaded_and_no_key_is_blamed() {
 #[tokio::test]
 async fn what_a_request_without_a_key_gets_is_the_operators_choice() {
     async fn two(on_missing_key: OnMissingKey) -> [u16; 2] {
-        let layer = one_at_a_time().with_missing_key(on_missing_key);
+        let layer = one_at_a_time().with_on_missing_key(on_missing_key);
         let first = call(&layer, Request::default()).await;
         let second = call(&layer, Request::default()).await;
         [first.status().as_u16(), second.status().as_u16()]

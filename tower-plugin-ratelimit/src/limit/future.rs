@@ -21,6 +21,7 @@ pin_project! {
     ///
     /// Dropped before its turn, a request that waits gives back what it was to pay; dropped later it
     /// leaves nothing behind but what was debited.
+    #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, L, ReqBody, ResBody>
     where
         S: Service<Request<ReqBody>>,

@@ -109,7 +109,7 @@ impl<K: Key, L: Limiter> RateLimitLayer<K, L> {
     }
 
     /// Chooses what becomes of requests without a key; they are refused by default.
-    pub fn with_missing_key(self, on_missing_key: OnMissingKey) -> Self {
+    pub fn with_on_missing_key(self, on_missing_key: OnMissingKey) -> Self {
         self.set(|settings| settings.on_missing_key = on_missing_key)
     }
 
