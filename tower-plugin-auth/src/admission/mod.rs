@@ -53,7 +53,13 @@ use {
     tower_plugin_core::Clock,
 };
 
-use self::{event::Observer, isolate::RevokeGrants, place::Places, quarantine::Quarantine};
+use self::{
+    event::Observer,
+    isolate::{RevokeGrants, RevokeGrantsOf},
+    owed::Owed,
+    place::Places,
+    quarantine::Quarantine,
+};
 use crate::token::SelfId;
 
 mod admitted;
@@ -70,6 +76,7 @@ mod isolate;
 #[cfg(feature = "manifest")]
 #[cfg_attr(docsrs, doc(cfg(feature = "manifest")))]
 pub mod manifest;
+mod owed;
 mod peers;
 mod place;
 mod quarantine;
@@ -103,6 +110,8 @@ struct Inner {
     quarantine: Mutex<Quarantine>,
     observer: Observer,
     revoke_grants: Option<RevokeGrants>,
+    revoke_grants_of: Option<RevokeGrantsOf>,
+    owed: Mutex<Owed>,
     #[cfg(feature = "manifest")]
     shelf: Option<Shelf>,
     #[cfg(feature = "manifest")]
