@@ -52,10 +52,14 @@ impl Admission {
         tokens: &Tokens<S>,
         suspect: &Suspect,
     ) -> Result<Isolated, QuarantineError> {
+        let suspect = &suspect.canonical();
         let is_kept_out = self.0.quarantine.lock().put(suspect);
         #[cfg(feature = "manifest")]
-        if let (Some(shelf), Suspect::Plugin(name)) = (&self.0.shelf, suspect) {
-            shelf.left(name.as_str());
+        if let Some(shelf) = &self.0.shelf {
+            match suspect {
+                Suspect::Plugin(name) => shelf.left(name.as_str()),
+                Suspect::Principal { .. } => shelf.left_with(suspect),
+            }
         }
 
         let mut grants = Grants::new(&self.0, suspect);
@@ -100,6 +104,16 @@ impl Admission {
     #[must_use]
     pub fn is_quarantined(&self, suspect: &Suspect) -> bool {
         self.0.quarantine.lock().holds(suspect)
+    }
+
+    /// Whether a caller is kept out, is a run of a plugin that is, or was admitted as a peer that is.
+    ///
+    /// For whatever else is handed out to callers; of grants, hand it to
+    /// [`with_barred`](crate::broker::CapabilityBrokerBuilder::with_barred). A token is revoked in the store, and copies
+    /// of it may be served for a while where there is a cache; this is true at once.
+    #[must_use]
+    pub fn is_barred(&self, principal: &Principal) -> bool {
+        self.0.quarantine.lock().holds_owner(principal)
     }
 
     /// All who are kept out, in no order, to be written down for the next run.

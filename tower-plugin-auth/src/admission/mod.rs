@@ -240,9 +240,7 @@ impl Admission {
     }
 
     fn keeps_out(&self, self_id: &SelfId, peer: Option<&Principal>) -> bool {
-        let quarantine = self.0.quarantine.lock();
-        quarantine.holds(&Suspect::Plugin(self_id.clone()))
-            || peer.is_some_and(|peer| quarantine.holds(&Suspect::of(peer)))
+        self.0.quarantine.lock().keeps_out(self_id, peer)
     }
 
     fn refuse(

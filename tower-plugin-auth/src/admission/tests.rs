@@ -16,6 +16,7 @@ use crate::{
     Answer, Capability, CapabilityBroker, GrantRequest, InsertError, IssueError, MemoryStore,
     NewToken, StoreError, SystemRng, TokenStore, Tokens,
     authorize::AllowAll,
+    broker::RequestError,
     store::{Found, GrantStore, List, MemoryGrantStore, Revocation, SharedGrantStore},
     token::{KeyRing, Record, TokenId, TokenKind},
     tokens::Issued,
@@ -548,6 +549,74 @@ async fn a_suspect_s_grants_end_whatever_has_become_of_its_tokens() {
         .await
         .unwrap();
     assert!(is_gone(&grants, &certificate));
+}
+
+#[tokio::test]
+async fn who_is_kept_out_is_granted_nothing_before_and_during_a_quarantine() {
+    let peers = Peers::new().with_peer("mtls-dns", "a.example");
+    let admission = Admission::builder(Rule::Peer(peers)).build().unwrap();
+    let (door, is_late) = (admission.clone(), Arc::new(AtomicBool::new(false)));
+    let (suspect, late) = (
+        Suspect::principal("mtls-dns", "a.example"),
+        Arc::clone(&is_late),
+    );
+    let suspicion = (admission.clone(), suspect.clone());
+    let keys = KeyRing::random(&SystemRng).unwrap();
+    let broker = CapabilityBroker::builder(MemoryGrantStore::new(100).unwrap(), keys)
+        .with_policy(move |_: &GrantRequest, _: &Capability| {
+            // Somebody finds out while the request is under way.
+            if late.load(Ordering::Relaxed) {
+                suspicion.0.0.quarantine.lock().put(&suspicion.1);
+            }
+            true
+        })
+        .with_barred(move |principal| door.is_barred(principal))
+        .build()
+        .unwrap();
+    let files = Capability::new("files", "1.0.0").unwrap();
+    broker
+        .register(files.with_permission("* /**".parse().unwrap()))
+        .unwrap();
+    let (tokens, peer) = (tokens(), Principal::new("mtls-dns", "a.example"));
+    let ask = async |owner: &Principal| {
+        let issued = broker.request(GrantRequest::new(owner.clone(), "files"));
+        issued.await.map(|issued| issued.token().id())
+    };
+    let cache = name("cache");
+    let admitted = admission.admit(&Applicant::new(&cache).with_peer(&peer));
+    let run = admitted.unwrap().issue(&tokens).await.unwrap();
+    assert!(ask(&peer).await.is_ok() && ask(run.principal()).await.is_ok());
+
+    admission.quarantine(&tokens, &suspect).await.unwrap();
+    for owner in [&peer, run.principal()] {
+        // A certificate needs no token, and a cache may know a dead one still.
+        assert!(matches!(ask(owner).await, Err(RequestError::Denied)));
+        assert!(admission.is_barred(owner));
+    }
+    admission.release(&suspect);
+    assert!(ask(&peer).await.is_ok());
+    let before = broker.store().len();
+    is_late.store(true, Ordering::Relaxed);
+    assert!(matches!(ask(&peer).await, Err(RequestError::Denied)));
+    assert!(admission.is_quarantined(&suspect));
+    assert_eq!(broker.store().len(), before, "nothing is left of it");
+}
+
+#[tokio::test]
+async fn a_run_in_quarantine_does_not_come_back_as_another_run() {
+    let (admission, tokens) = (Admission::builder(secret()).build().unwrap(), tokens());
+    let cache = name("cache");
+    let issue = || admission.admit(&knows(&cache));
+    let run = issue().unwrap().issue(&tokens).await.unwrap();
+    let spelled_out = Suspect::Principal {
+        kind: "runtime".into(),
+        subject: run.principal().subject().into(),
+    };
+    let isolated = admission.quarantine(&tokens, &spelled_out).await.unwrap();
+    assert_eq!(isolated.tokens, 1);
+    let refused = issue().unwrap_err();
+    assert_eq!(refused.reason(), Some(RefusalReason::Quarantined));
+    assert_eq!(admission.quarantined(), [Suspect::Plugin(cache.clone())]);
 }
 
 fn is_gone(grants: &MemoryGrantStore, id: &TokenId) -> bool {
