@@ -471,6 +471,53 @@ fn whatever_a_crash_has_left_the_log_goes_on() {
 }
 
 #[test]
+fn half_a_line_in_a_full_file_does_not_stay_there() {
+    let rig = Rig::new();
+    let sink = rig.builder().open().unwrap();
+    for index in 0..40 {
+        record(&sink, &format!("/{index}"));
+    }
+    drop(sink);
+    let path = rig.file("00000001.jsonl");
+    let full = fs::read(&path).unwrap();
+    assert!(full.len() > 4096);
+    // Killed in the batch that filled it.
+    fs::write(&path, [&full[..], b"{\"seq\":41,"].concat()).unwrap();
+    let builder = || rig.builder().with_max_file_len(4096);
+    drop(builder().open().unwrap());
+    assert!(fs::read(&path).unwrap() == full, "half a line stayed");
+    assert_eq!(place::segments(&rig.path()).unwrap().len(), 2);
+    rig.assert_intact();
+    let last = rig.lines().pop().unwrap();
+    assert_eq!(last.text("event").as_deref(), Some("audit_recovered"));
+    drop(builder().open().unwrap());
+}
+
+#[test]
+fn what_failed_before_another_file_was_begun_does_not_stay_in_the_old_one() {
+    let rig = Rig::new();
+    let clock = ManualClock::new();
+    let sink = rig
+        .builder()
+        .with_clock(clock.clone())
+        .with_max_file_age(Duration::from_secs(3600))
+        .open()
+        .unwrap();
+    // The lines can be written, and the head cannot.
+    let in_the_way = rig.file("head.new");
+    fs::create_dir(&in_the_way).unwrap();
+    record(&sink, "/a");
+    until(|| sink.stats().failures > 0);
+    clock.advance(Duration::from_secs(3600));
+    fs::remove_dir(&in_the_way).unwrap();
+    assert!(sink.flush(LONG));
+    drop(sink);
+    assert_eq!(place::segments(&rig.path()).unwrap().len(), 2);
+    assert_eq!(rig.resources(), ["/a"]);
+    rig.assert_intact();
+}
+
+#[test]
 fn only_the_owner_may_have_access() {
     let rig = Rig::new();
     drop(rig.builder().open().unwrap());
