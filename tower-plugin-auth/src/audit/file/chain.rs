@@ -193,7 +193,7 @@ fn split_tag(line: &[u8]) -> Option<(&[u8], Tag)> {
 }
 
 /// As it is written and in no other way: no sign, no leading zero.
-fn number(text: &[u8]) -> Option<(u64, &[u8])> {
+pub(super) fn number(text: &[u8]) -> Option<(u64, &[u8])> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, rest) = text.split_at_checked(digits)?;
     if digits.len() > 1 && digits.starts_with(b"0") {
@@ -216,7 +216,7 @@ fn decimal(out: &mut Vec<u8>, mut number: u64) {
     out.extend_from_slice(digits.split_at(20 - count).1);
 }
 
-fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
     let digit = |nibble: u8| match nibble {
         0..=9 => b'0' + nibble,
         _ => b'a' + nibble - 10,
@@ -228,7 +228,7 @@ fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
     );
 }
 
-fn unhex<const N: usize>(text: &[u8]) -> Option<([u8; N], &[u8])> {
+pub(super) fn unhex<const N: usize>(text: &[u8]) -> Option<([u8; N], &[u8])> {
     let nibble = |digit: u8| match digit {
         b'0'..=b'9' => Some(digit - b'0'),
         b'a'..=b'f' => Some(digit - b'a' + 10),

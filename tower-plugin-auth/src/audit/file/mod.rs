@@ -27,7 +27,7 @@ mod writer;
 pub use builder::{FileSinkBuilder, WhenFull};
 pub use error::{FileSinkError, FileSinkErrorKind};
 pub use sealed::{InvalidLine, clear};
-pub use verify::{Finding, FindingKind, Report, Verifier};
+pub use verify::{Anchor, Finding, FindingKind, InvalidAnchor, Report, Verifier};
 
 use queue::Queue;
 use writer::{Progress, Writer};

@@ -8,7 +8,7 @@ use std::{
 use super::{
     MAX_LINE,
     chain::{Head, Line, Link, Segment},
-    verify::{Finding, FindingKind, Report},
+    verify::{Anchor, Finding, FindingKind, Report},
 };
 use crate::token::KeyRing;
 
@@ -16,6 +16,8 @@ pub(super) struct Scan<'a> {
     keys: &'a KeyRing,
     is_pruned: bool,
     head: Option<Head>,
+    /// Until it is seen.
+    pub(super) anchor: Option<Anchor>,
     report: Report,
     /// After the last line that was where it belongs, whether it was genuine or not: what comes next is
     /// compared with it, so that one change is one finding.
@@ -33,6 +35,7 @@ impl<'a> Scan<'a> {
             keys,
             is_pruned,
             head: None,
+            anchor: None,
             report: Report::default(),
             link: None,
             file: PathBuf::new(),
@@ -100,8 +103,18 @@ impl<'a> Scan<'a> {
 
     /// What is wrong, all in all.
     pub(super) fn finish(mut self, at_least: Option<u64>) -> Report {
-        let reached = self.report.last;
-        let wanted = self.head.map(|head| head.sequence).max(at_least);
+        let reached = self.report.last();
+        let unseen = self.anchor.map(|anchor| anchor.sequence());
+        if unseen.is_some() && reached >= unseen {
+            self.report.note(Finding {
+                file: self.file.clone(),
+                line: 0,
+                sequence: unseen,
+                kind: FindingKind::AnchorMissing,
+            });
+        }
+        let wanted = self.head.map(|head| head.sequence);
+        let wanted = wanted.max(at_least).max(unseen);
         if let Some(until) = wanted.filter(|wanted| reached.is_none_or(|last| last < *wanted)) {
             self.note(reached, FindingKind::Truncated { until });
         }
@@ -153,8 +166,15 @@ impl<'a> Scan<'a> {
         {
             self.note(sequence, FindingKind::HeadMismatch);
         }
+        if let Some(anchor) = self
+            .anchor
+            .take_if(|anchor| anchor.sequence() == line.sequence)
+            && *anchor.mac() != line.tag
+        {
+            self.note(sequence, FindingKind::AnchorMismatch);
+        }
         self.report.first.get_or_insert(line.sequence);
-        self.report.last = sequence;
+        self.report.last = Some(Anchor::new(line.sequence, line.tag));
         self.segment = segment.or(self.segment);
         self.link = Some(Link {
             next: line.sequence.saturating_add(1),
@@ -173,7 +193,7 @@ impl<'a> Scan<'a> {
     }
 
     fn is_past_head(&self) -> bool {
-        let reached = self.report.last;
+        let reached = self.report.last();
         self.head.is_some_and(|head| reached >= Some(head.sequence))
     }
 
