@@ -125,15 +125,18 @@ pub(super) struct Head {
     /// The last line: its number and its MAC.
     pub(super) sequence: u64,
     pub(super) tag: Tag,
+    /// Of the key it was written under.
+    pub(super) key_version: u32,
 }
 
 impl Head {
+    /// Under this key, which has to be the one it names.
     pub(super) fn write(&self, key: &Pepper) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);
         out.extend_from_slice(SEQUENCE);
         decimal(&mut out, self.sequence);
         out.extend_from_slice(KEY);
-        decimal(&mut out, key.version().into());
+        decimal(&mut out, self.key_version.into());
         out.push(b',');
         out.extend_from_slice(SEGMENT);
         decimal(&mut out, self.segment);
@@ -158,14 +161,42 @@ impl Head {
         let (segment, rest) = number(rest.strip_prefix(b",")?.strip_prefix(SEGMENT)?)?;
         let (log, rest) = unhex(rest.strip_prefix(LOG)?)?;
         let (last, rest) = unhex(rest.strip_prefix(LAST)?)?;
-        let key = keys.find(u32::try_from(key_version).ok()?)?;
+        let key_version = u32::try_from(key_version).ok()?;
+        let key = keys.find(key_version)?;
         let genuine: bool = head_tag(key, body).ct_eq(&tag).into();
         (genuine && rest == b"\"").then_some(Self {
             log,
             segment,
             sequence,
             tag: last,
+            key_version,
         })
+    }
+}
+
+/// Under which keys the lines were written, in their order. One that was replaced does not come back: who has
+/// got hold of it could otherwise write in the place of its successor.
+#[derive(Debug, Default)]
+pub(super) struct Succession {
+    current: Option<u32>,
+    /// No more than there are keys on the ring.
+    replaced: Vec<u32>,
+}
+
+impl Succession {
+    /// Whether nothing may be written under this key any more.
+    pub(super) fn is_over(&self, key_version: u32, keys: &KeyRing) -> bool {
+        self.current.is_some_and(|current| {
+            current != key_version
+                && (current == keys.active() || self.replaced.contains(&key_version))
+        })
+    }
+
+    /// A line was written under this key, which is on the ring and not over.
+    pub(super) fn go_on(&mut self, key_version: u32) {
+        if self.current != Some(key_version) {
+            self.replaced.extend(self.current.replace(key_version));
+        }
     }
 }
 

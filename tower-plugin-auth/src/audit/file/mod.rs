@@ -115,7 +115,9 @@ impl FileSink {
     /// Starts from where the log is and the keys it is chained under.
     ///
     /// The keys are for this alone: those of tokens are others. To rotate, make the new key active and keep
-    /// the old one for as long as the lines written under it are to be verified.
+    /// the old one for as long as the lines written under it are to be verified. There is no way back: a log that
+    /// has lines under a new key does not open under the old one, as whoever has stolen it would want. Take another
+    /// new key.
     pub fn builder(path: impl AsRef<Path>, keys: KeyRing) -> FileSinkBuilder {
         FileSinkBuilder::new(path.as_ref(), keys)
     }

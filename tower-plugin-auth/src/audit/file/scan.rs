@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     MAX_LINE,
-    chain::{Head, Line, Link, Segment},
+    chain::{Head, Line, Link, Segment, Succession},
     verify::{Anchor, Finding, FindingKind, Report},
 };
 use crate::token::KeyRing;
@@ -27,6 +27,7 @@ pub(super) struct Scan<'a> {
     line: u64,
     len: u64,
     segment: Option<Segment>,
+    succession: Succession,
 }
 
 impl<'a> Scan<'a> {
@@ -42,6 +43,7 @@ impl<'a> Scan<'a> {
             line: 0,
             len: 0,
             segment: None,
+            succession: Succession::default(),
         }
     }
 
@@ -158,13 +160,21 @@ impl<'a> Scan<'a> {
         match previous.map(|previous| line.follows(&previous, self.keys)) {
             Some(None) => self.note(sequence, FindingKind::UnknownKey(line.key_version)),
             Some(Some(false)) => self.note(sequence, FindingKind::Altered),
-            Some(Some(true)) | None => {}
+            Some(Some(true)) if self.succession.is_over(line.key_version, self.keys) => {
+                self.note(sequence, FindingKind::ReplacedKey(line.key_version));
+            }
+            Some(Some(true)) => self.succession.go_on(line.key_version),
+            None => {}
         }
         if let Some(head) = self.head
             && head.sequence == line.sequence
-            && head.tag != line.tag
         {
-            self.note(sequence, FindingKind::HeadMismatch);
+            if head.tag != line.tag {
+                self.note(sequence, FindingKind::HeadMismatch);
+            } else if self.succession.is_over(head.key_version, self.keys) {
+                // Whoever writes a head has the key of the lines before it, or a later one.
+                self.note(sequence, FindingKind::HeadReplacedKey(head.key_version));
+            }
         }
         if let Some(anchor) = self
             .anchor

@@ -31,6 +31,10 @@ pub use finding::{Finding, FindingKind, Report};
 /// [ask for it](Self::with_anchor). Lines that were never written, as the process was killed, are missing
 /// without a trace.
 ///
+/// A key that was replaced does not come back: whoever has got hold of it can put no line after one of its successor.
+/// He can still write anew what was written before, and leave out all that came after. So note an anchor when
+/// the first lines under a new key are written.
+///
 /// ```
 /// use tower_plugin_auth::{
 ///     audit::{AuditEvent, AuditSink, FileSink, Outcome, Verifier},
@@ -62,7 +66,8 @@ pub struct Verifier<'a> {
 }
 
 impl<'a> Verifier<'a> {
-    /// With the keys the log was written under, old ones included.
+    /// With the keys the log was written under, old ones included, and the latest one active: a line under an old
+    /// key after one under the active key is a finding.
     pub fn new(keys: &'a KeyRing) -> Self {
         Self {
             keys,

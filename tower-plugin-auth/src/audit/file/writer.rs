@@ -175,6 +175,7 @@ impl Writer {
             segment,
             sequence: link.next.wrapping_sub(1),
             tag: link.tag,
+            key_version: keys.active(),
         };
         file::replace(head, &text.write(keys.active_key()), *sync)
             .map_err(|error| FileSinkError::io(error, head))

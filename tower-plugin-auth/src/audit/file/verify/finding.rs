@@ -31,6 +31,8 @@ pub enum FindingKind {
     HeadMissing,
     /// The line has another MAC than the head says: the log or the head belongs to another.
     HeadMismatch,
+    /// The head names this line, and was written under a key of this version, which had been replaced before.
+    HeadReplacedKey(u32),
     /// Not a line of an audit log.
     Malformed,
     /// The first line of a file where none begins, or a file without one.
@@ -42,6 +44,8 @@ pub enum FindingKind {
     },
     /// The number of the line was there before: it was moved or repeated.
     Repeated,
+    /// The line was written under a key of this version, which had been replaced before.
+    ReplacedKey(u32),
     /// The end is missing: this is the last line there is.
     Truncated {
         /// The number of the line that was the last, or comes after it.
@@ -98,10 +102,17 @@ impl fmt::Display for Finding {
             FindingKind::HeadAltered => f.write_str("the head was altered"),
             FindingKind::HeadMissing => f.write_str("the head is missing"),
             FindingKind::HeadMismatch => f.write_str("not the line that the head names"),
+            FindingKind::HeadReplacedKey(version) => write!(
+                f,
+                "the head is of key version {version}, which was replaced before"
+            ),
             FindingKind::Malformed => f.write_str("not a line of an audit log"),
             FindingKind::Misplaced => f.write_str("a file does not begin here"),
             FindingKind::Missing { from } => write!(f, "missing before it, from number {from}"),
             FindingKind::Repeated => f.write_str("moved or repeated"),
+            FindingKind::ReplacedKey(version) => {
+                write!(f, "of key version {version}, which was replaced before")
+            }
             FindingKind::Truncated { until } => {
                 write!(f, "missing after it, until number {until}")
             }
