@@ -60,8 +60,8 @@ use writer::{Progress, Writer};
 ///
 /// The log at `/var/log/app/audit` is in `audit.00000001.jsonl` and so on, beside `audit.head` and
 /// `audit.lock`. A file is closed when it has grown to 64 MiB; put away or delete the old ones as you
-/// like, from the oldest on. They are their owner's alone (mode 0600), and one that others may read or write is
-/// refused. So is a second process.
+/// like, from the oldest on. They are their owner's alone (mode 0600), and one that others may read or write, or that
+/// is somebody else's, is refused. So is a second process.
 ///
 /// # Failure modes
 ///
