@@ -2,6 +2,7 @@ use std::fmt;
 
 use tower_plugin_auth::{
     InvalidConfig,
+    authorize::InvalidPermission,
     token::{RngError, SelfId},
 };
 use tower_plugin_ratelimit::{
@@ -19,12 +20,16 @@ pub enum HostError {
     Concurrency(InvalidConcurrency),
     /// A setting of the tokens out of range.
     Config(InvalidConfig),
+    /// A capability that permits something impossible.
+    Permission(InvalidPermission),
     /// An impossible limit of requests.
     Limit(InvalidLimit),
     /// A `--provider-host` that is none.
     ProviderHost(InvalidHosts),
     /// Two `--provider` of one name.
     ProviderTwice(SelfId),
+    /// Keys that make no ring.
+    Keys,
     /// An impossible policy.
     Policy(InvalidPolicy),
     /// No randomness for the key that protects the tokens.
@@ -50,6 +55,12 @@ impl From<InvalidConfig> for HostError {
 impl From<InvalidPolicy> for HostError {
     fn from(error: InvalidPolicy) -> Self {
         Self::Policy(error)
+    }
+}
+
+impl From<InvalidPermission> for HostError {
+    fn from(error: InvalidPermission) -> Self {
+        Self::Permission(error)
     }
 }
 
@@ -95,7 +106,9 @@ impl fmt::Display for HostError {
             Self::Capacity(error) => error.fmt(f),
             Self::Concurrency(error) => error.fmt(f),
             Self::Config(error) => error.fmt(f),
+            Self::Keys => f.write_str("the keys of the tokens make no ring"),
             Self::Limit(error) => error.fmt(f),
+            Self::Permission(error) => error.fmt(f),
             Self::Policy(error) => error.fmt(f),
             Self::Randomness(error) => error.fmt(f),
             Self::ProviderHost(error) => write!(f, "--provider-host: {error}"),

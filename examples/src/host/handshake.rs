@@ -14,7 +14,7 @@ use tower_plugin_auth::token::SelfId;
 
 use super::{HostState, fields, own_words::refuse};
 use crate::proto::connectplugin::v1::{
-    HandshakeRequest, HandshakeResponse, HandshakeService, PluginInfo,
+    Capability, HandshakeRequest, HandshakeResponse, HandshakeService, PluginInfo,
 };
 
 /// The one version of the protocol itself.
@@ -30,7 +30,7 @@ impl HandshakeService for Handshakes {
     // the versions spoken here.
     async fn handshake(
         &self,
-        _ctx: RequestContext,
+        ctx: RequestContext,
         request: ServiceRequest<'_, HandshakeRequest>,
     ) -> ServiceResult<HandshakeResponse> {
         let host = &*self.0;
@@ -72,6 +72,18 @@ impl HandshakeService for Handshakes {
             .collect(),
             ..Default::default()
         };
+        let base = host.grants.base(ctx.extensions());
+        answer.host_capabilities = host
+            .grants
+            .capabilities()
+            .into_iter()
+            .map(|(r#type, version)| Capability {
+                r#type,
+                version,
+                endpoint: format!("{base}{BROKER}"),
+                ..Default::default()
+            })
+            .collect();
         let mut seen = HashSet::new();
         answer.plugins = request
             .requested_plugins
@@ -94,6 +106,10 @@ impl HandshakeService for Handshakes {
         Response::ok(answer)
     }
 }
+
+/// Where the broker is served beside its own path: what `connectplugin.v1.CapabilityBroker/RequestCapability`
+/// is appended to.
+pub(super) const BROKER: &str = "/broker";
 
 // Nobody who calls without a name of its own gets an identity.
 fn check_fields(

@@ -6,12 +6,15 @@ use tower_plugin_validate::limits::Limits;
 use zeroize::Zeroizing;
 
 use super::{
-    Bounds, ProxyOptions, Quotas, admission::Admission, registry::RegistryLimits, tls::Tls,
+    Bounds, ProxyOptions, Quotas, admission::Admission, capabilities::GrantConfig,
+    registry::RegistryLimits, tls::Tls,
 };
 
 mod admin;
 mod bounds;
 mod error;
+mod grants;
+mod keys;
 mod plugin;
 mod redis;
 mod registry;
@@ -24,6 +27,8 @@ mod tokens;
 pub use admin::{ADMIN_TOKEN_VARIABLE, AdminConfig, AdminOptions, AdminToken};
 pub use bounds::{ConnectionOptions, DeadlineOptions, Deadlines, HeadOptions};
 pub use error::OptionsError;
+pub use grants::{GrantOptions, InvalidPublicUrl, PublicUrl};
+pub use keys::{Keys, SecretText};
 pub use plugin::{InvalidPlugin, KnownPlugin};
 pub use redis::{
     InvalidWithoutRedis, REDIS_VARIABLE, RedisConfig, RedisOptions, RedisUrl, WithoutRedis,
@@ -32,7 +37,7 @@ pub use registry::RegistryOptions;
 pub use secret::{GeneratedSecret, SECRET_VARIABLE, SecretSource};
 pub use span::{InvalidSpan, Span, TokenTtl};
 pub use tls::TlsOptions;
-pub use tokens::{TokenConfig, TokenOptions};
+pub use tokens::{TOKEN_KEYS_VARIABLE, TokenConfig, TokenOptions};
 
 /// A host for plugins that speak connect-plugin-go's protocol.
 ///
@@ -42,7 +47,8 @@ pub use tokens::{TokenConfig, TokenOptions};
 /// Secrets are none of these: a command line is visible to every process of the machine. The admission
 /// secret comes from --bootstrap-secret-file or from the environment variable
 /// PLUGIN_HOST_BOOTSTRAP_SECRET; without either, one is made and printed. The address of Redis may come
-/// from PLUGIN_HOST_REDIS_URL, and the administrator's token from PLUGIN_HOST_ADMIN_TOKEN.
+/// from PLUGIN_HOST_REDIS_URL, the keys of the tokens from PLUGIN_HOST_TOKEN_KEYS, and the administrator's
+/// token from PLUGIN_HOST_ADMIN_TOKEN.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "plugin-host", version)]
 pub struct Options {
@@ -81,6 +87,10 @@ pub struct Options {
     /// How long tokens are good.
     #[command(flatten)]
     pub tokens: TokenOptions,
+
+    /// How grants of capabilities are made.
+    #[command(flatten)]
+    pub grants: GrantOptions,
 
     /// How often each kind of call is let through.
     #[command(flatten)]
@@ -134,6 +144,10 @@ pub struct Config {
     pub redis: Option<RedisConfig>,
     /// How long tokens are good.
     pub tokens: TokenConfig,
+    /// What they are digested under, if not under keys made for the run.
+    pub token_keys: Option<Keys>,
+    /// How grants of capabilities are made.
+    pub grants: GrantConfig,
     /// How many services there may be.
     pub registry: RegistryLimits,
     /// How large the head of a request may be.
@@ -197,13 +211,20 @@ impl Options {
     ) -> Result<(Config, SecretSource), OptionsError> {
         let environment = environment.map(Zeroizing::new);
         let (admission, source) = self.admission(environment.as_ref().map(|text| text.as_str()))?;
+        let redis = self.redis.into_config()?;
+        let token_keys = self.tokens.keys()?;
+        if redis.is_some() && token_keys.is_none() {
+            return Err(OptionsError::NoKeys);
+        }
         let config = Config {
             admission,
             plugins: self.plugins,
             proxy: self.proxy,
             quotas: self.quotas,
-            redis: self.redis.into_config()?,
+            redis,
             tokens: self.tokens.config(),
+            token_keys,
+            grants: self.grants.config(),
             registry: self.registry.config(),
             head: self.head.build()?,
             deadlines: self.deadlines.config(),

@@ -21,8 +21,10 @@ use tower_plugin_validate::ValidateLayer;
 
 use super::{
     HostState, Readiness,
+    broker::Broker,
+    capabilities::{mount, note_base},
     guard::{self, MAX_BODY},
-    handshake::Handshakes,
+    handshake::{BROKER, Handshakes},
     housekeeping,
     identity::PLUGIN_KIND,
     lifecycle::Lifecycle,
@@ -35,7 +37,7 @@ use super::{
 };
 use crate::proto::connectplugin::{
     health::v1::HealthServiceExt,
-    v1::{HandshakeServiceExt, PluginLifecycleExt, ServiceRegistryExt},
+    v1::{CapabilityBrokerExt, HandshakeServiceExt, PluginLifecycleExt, ServiceRegistryExt},
 };
 
 /// The host's services with everything that stands in front of them.
@@ -69,8 +71,12 @@ pub fn build_with(state: &Arc<HostState>, own: Router) -> Router {
     let health = routes(&["/connectplugin.health.v1.HealthService/Check"], &rpc);
     let authenticated = [
         (
+            &limits.broker,
+            &["/connectplugin.v1.CapabilityBroker/RequestCapability"][..],
+        ),
+        (
             &limits.discover,
-            &["/connectplugin.v1.ServiceRegistry/DiscoverService"][..],
+            &["/connectplugin.v1.ServiceRegistry/DiscoverService"],
         ),
         (
             &limits.health,
@@ -88,6 +94,15 @@ pub fn build_with(state: &Arc<HostState>, own: Router) -> Router {
     .fold(Router::new(), |router, (policy, paths)| {
         router.merge(routes(paths, &rpc).layer(identity(policy)))
     });
+    // At the address that handshakes tell, too.
+    let broker = Router::new().nest(
+        BROKER,
+        routes(
+            &["/connectplugin.v1.CapabilityBroker/RequestCapability"],
+            &rpc,
+        )
+        .layer(identity(&limits.broker)),
+    );
     let watches = routes(
         &[
             "/connectplugin.health.v1.HealthService/Watch",
@@ -128,6 +143,9 @@ pub fn build_with(state: &Arc<HostState>, own: Router) -> Router {
         .merge(handshakes)
         .merge(health)
         .merge(authenticated)
+        .merge(broker)
+        .layer(from_fn(note_base))
+        .merge(mount(state))
         .merge(watches)
         .merge(calls)
         .merge(rotate::router(state))
@@ -162,6 +180,7 @@ fn services(state: &Arc<HostState>, deadlines: Deadlines) -> ConnectRpcService {
     let lifecycle = Arc::new(Lifecycle(Arc::clone(state)));
     let router = Arc::new(Handshakes(Arc::clone(state))).register(RpcRouter::new());
     let router = Arc::new(Services(Arc::clone(state))).register(router);
+    let router = Arc::new(Broker(Arc::clone(state))).register(router);
     let router = PluginLifecycleExt::register(Arc::clone(&lifecycle), router);
     let router = HealthServiceExt::register(lifecycle, router);
     within(router, deadlines)

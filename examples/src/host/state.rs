@@ -3,7 +3,11 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use tower_plugin_auth::{MemoryStore, TokenEvent, Tokens};
+use tower_plugin_auth::{
+    CapabilityBroker, InvalidConfig, SystemRng, TokenEvent, Tokens,
+    store::{SharedGrantStore, SharedStore},
+    token::KeyRing,
+};
 use tower_plugin_core::Clock;
 use tower_plugin_ratelimit::{
     EitherLimiter,
@@ -13,14 +17,16 @@ use tower_plugin_ratelimit::{
 use tower_plugin_validate::RuleSet;
 
 use super::{
-    Config, HostError, Readiness,
+    Config, HostCapability, HostError, Readiness,
     admission::Admission,
+    capabilities::Grants,
     directory::Directory,
     identity::{Identities, PLUGIN_KIND},
     limits::Limits,
     metrics::Telemetry,
     options::{Deadlines, KnownPlugin},
     proxy::{self, Proxy},
+    stores::stores,
     watch::Revocations,
 };
 
@@ -30,6 +36,7 @@ pub struct HostState {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) deadlines: Deadlines,
     pub(super) directory: Arc<Directory>,
+    pub(super) grants: Grants,
     pub(super) identities: Identities,
     pub(super) is_kept: AtomicBool,
     pub(super) limits: Limits,
@@ -42,6 +49,8 @@ pub struct HostState {
     // What the head of a request is checked by.
     pub(super) rules: RuleSet,
     pub(super) telemetry: Telemetry,
+    // Where there is no other way to know how many there may be.
+    pub(super) token_capacity: usize,
     pub(super) watching: ConcurrencyLimitLayer<key::Principal>,
 }
 
@@ -68,6 +77,16 @@ impl HostState {
         let watching = Concurrency::per_key(MAX_WATCHES)?
             .with_name("watches")?
             .with_total(MAX_WATCHES_IN_ALL)?;
+        let (tokens, grants) = stores(
+            config.redis.as_ref(),
+            &config.tokens,
+            config.grants.capacity,
+            &clock,
+        )?;
+        let ring = || match &config.token_keys {
+            Some(keys) => keys.ring().ok_or(HostError::Keys),
+            None => Ok(KeyRing::random(&SystemRng)?),
+        };
         let telemetry = Telemetry::new(clock.wall());
         let limits = telemetry
             .locally(|| Limits::new(config.quotas, config.redis.as_ref(), Arc::clone(&clock)))?;
@@ -75,7 +94,14 @@ impl HostState {
             admission: config.admission,
             deadlines: config.deadlines,
             directory,
-            identities: Identities::new(config.tokens, Arc::clone(&clock), observe)?,
+            grants: Grants::new(config.grants, grants, ring()?, Arc::clone(&clock), |_| {})?,
+            identities: Identities::new(
+                config.tokens,
+                tokens,
+                ring()?,
+                Arc::clone(&clock),
+                observe,
+            )?,
             is_kept: AtomicBool::new(false),
             limits,
             clock,
@@ -87,6 +113,7 @@ impl HostState {
             revocations,
             rules: proxy::rules(config.head)?,
             telemetry,
+            token_capacity: config.tokens.capacity,
             watching: ConcurrencyLimitLayer::new(watching, key::Principal),
         })
     }
@@ -105,7 +132,7 @@ impl HostState {
     ///
     /// What a plugin has registered and the streams it has open end with its tokens.
     #[must_use]
-    pub fn tokens(&self) -> &Tokens<MemoryStore> {
+    pub fn tokens(&self) -> &Tokens<SharedStore> {
         self.identities.tokens()
     }
 
@@ -121,8 +148,20 @@ impl HostState {
         &self.telemetry
     }
 
-    pub(super) fn tokens_alive(&self) -> usize {
-        self.identities.tokens().store().len_live(self.clock.wall())
+    /// What is granted to plugins, to revoke it.
+    #[must_use]
+    pub fn broker(&self) -> &CapabilityBroker<SharedGrantStore> {
+        self.grants.broker()
+    }
+
+    /// Offers plugins something of the host's, in the place of another of the same type; before the host is
+    /// [built](super::build).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] if it permits nothing, or there are 1024 capabilities already.
+    pub fn offer(&self, capability: HostCapability) -> Result<(), InvalidConfig> {
+        self.grants.offer(capability)
     }
 
     pub(super) fn registrations(&self) -> usize {

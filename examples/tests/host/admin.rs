@@ -217,10 +217,12 @@ async fn the_figures_are_those_of_what_has_happened() {
     assert_eq!(stats["tokens"], json!({ "alive": 1, "capacity": 100_000 }));
     assert_eq!(stats["registrations"], 2);
     assert_eq!(stats["redis"], Value::Null);
+    assert_eq!(stats["grants"]["alive"], 0);
     assert_eq!(
-        (&stats["grants"], &stats["audit"]),
-        (&Value::Null, &Value::Null)
+        stats["grants"]["capabilities"],
+        json!([["logger", "1.0.0"]])
     );
+    assert_eq!(stats["audit"], Value::Null);
     let register = find(&stats["policies"], "name", "register");
     assert_eq!(register["quota"], "1/h:2");
     assert_eq!(

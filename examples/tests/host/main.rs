@@ -1,6 +1,7 @@
 //! The plugin host, driven over real sockets.
 
 mod admin;
+mod broker;
 mod config;
 mod connections;
 mod demo;

@@ -55,6 +55,7 @@ impl Program {
             .env_remove("PLUGIN_HOST_ADMIN_TOKEN")
             .env_remove("PLUGIN_HOST_BOOTSTRAP_SECRET")
             .env_remove("PLUGIN_HOST_REDIS_URL")
+            .env_remove("PLUGIN_HOST_TOKEN_KEYS")
             .envs(environment.iter().copied());
         let mut child = command
             .stdout(Stdio::piped())
@@ -272,7 +273,7 @@ async fn a_password_of_redis_is_told_to_nobody() {
         "{error}"
     );
 
-    // Nobody listens there: it says so, and serves.
+    // Nobody listens there: it says so, and is there.
     let url = "redis://:s3cr3t@127.0.0.1:1";
     let file = std::env::temp_dir().join(format!("plugin-host-redis-{}", std::process::id()));
     std::fs::write(&file, url).unwrap();
@@ -283,11 +284,15 @@ async fn a_password_of_redis_is_told_to_nobody() {
         "--redis-leases",
         "5",
     ];
-    let program = Program::start(&arguments, None).await;
+    let keys = format!("1 {}", "0a".repeat(32));
+    let program = Program::with(&arguments, &[("PLUGIN_HOST_TOKEN_KEYS", &keys)]).await;
     let without = "enforce one limit, leasing 5 % of each burst; without Redis: local:2.";
     assert!(program.script.contains(without), "{}", program.script);
-    assert!(paste(&program.script, None).await.status.success());
-    assert!(!program.script.contains("s3cr3t"));
+    // The tokens are there as well, so nobody gets one.
+    let output = paste(&program.script, None).await;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("503"), "{errors}");
+    assert!(!program.script.contains("s3cr3t") && !program.script.contains("0a0a"));
     let (status, log) = program.signal("-TERM").await;
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(

@@ -14,7 +14,7 @@ use hyper_util::{
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tower_plugin_core::ManualClock;
-use tower_plugin_examples::host::{HostState, Options, build_with, serve};
+use tower_plugin_examples::host::{HostCapability, HostState, Options, build_with, serve};
 
 pub(crate) const SECRET: &str = "correct-horse-battery-staple";
 pub(crate) const HANDSHAKE: &str = "/connectplugin.v1.HandshakeService/Handshake";
@@ -24,6 +24,7 @@ pub(crate) const DISCOVER: &str = "/connectplugin.v1.ServiceRegistry/DiscoverSer
 pub(crate) const WATCH: &str = "/connectplugin.v1.ServiceRegistry/WatchService";
 pub(crate) const HEALTH_WATCH: &str = "/connectplugin.health.v1.HealthService/Watch";
 pub(crate) const REPORT: &str = "/connectplugin.v1.PluginLifecycle/ReportHealth";
+pub(crate) const BROKER: &str = "/connectplugin.v1.CapabilityBroker/RequestCapability";
 pub(crate) const CHECK: &str = "/connectplugin.health.v1.HealthService/Check";
 
 pub(crate) struct Host {
@@ -64,8 +65,28 @@ impl Host {
     }
 
     pub(crate) fn on(listener: TcpListener, arguments: &[&str], own: Router) -> Self {
+        Self::made(listener, arguments, own, |_| {})
+    }
+
+    /// One that offers these beside its own.
+    pub(crate) async fn offering(arguments: &[&str], offered: Vec<HostCapability>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::made(listener, arguments, Router::new(), |state| {
+            for capability in offered {
+                state.offer(capability).unwrap();
+            }
+        })
+    }
+
+    fn made(
+        listener: TcpListener,
+        arguments: &[&str],
+        own: Router,
+        prepare: impl FnOnce(&HostState),
+    ) -> Self {
         let mut command_line = [&["plugin-host"], arguments].concat();
         for flag in [
+            "--broker-quota",
             "--discover-quota",
             "--handshake-quota",
             "--health-quota",
@@ -81,6 +102,7 @@ impl Host {
         let clock = ManualClock::new();
         let (config, _) = options.into_config(Some(SECRET.to_owned())).unwrap();
         let state = Arc::new(HostState::new(config, Arc::new(clock.clone())).unwrap());
+        prepare(&state);
         let app = build_with(&state, own);
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();

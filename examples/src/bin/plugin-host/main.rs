@@ -12,6 +12,7 @@ use tower_plugin_examples::host::{
     config::{Settings, SettingsError},
     options::{
         ADMIN_TOKEN_VARIABLE, AdminConfig, AdminToken, REDIS_VARIABLE, RedisUrl, SECRET_VARIABLE,
+        SecretText, TOKEN_KEYS_VARIABLE,
     },
     serve,
     tls::{DISABLE_TLS_WARNING, Tls, warn_of_clear},
@@ -44,12 +45,20 @@ async fn begin() -> Result<ExitCode, Box<dyn Error>> {
     options.redis.environment = variable(REDIS_VARIABLE)?
         .map(|url| url.parse::<RedisUrl>())
         .transpose()?;
+    options.tokens.environment = variable(TOKEN_KEYS_VARIABLE)?
+        .map(|keys| keys.parse::<SecretText>())
+        .transpose()?;
     options.admin.environment = variable(ADMIN_TOKEN_VARIABLE)?
         .map(|token| token.parse::<AdminToken>())
         .transpose()?;
 
     if settings.options.print_config {
-        let secrets = [SECRET_VARIABLE, REDIS_VARIABLE, ADMIN_TOKEN_VARIABLE];
+        let secrets = [
+            SECRET_VARIABLE,
+            REDIS_VARIABLE,
+            TOKEN_KEYS_VARIABLE,
+            ADMIN_TOKEN_VARIABLE,
+        ];
         let set: Vec<_> = secrets
             .into_iter()
             .filter(|name| env::var_os(name).is_some())

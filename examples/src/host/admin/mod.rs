@@ -88,7 +88,10 @@ pub fn build(
 
     let admin = Admin {
         host: Arc::clone(state),
-        grants: parts.grants,
+        grants: Some(parts.grants.unwrap_or_else(|| {
+            let state = Arc::clone(state);
+            Arc::new(move || state.grants.figures())
+        })),
         audit: parts.audit,
     };
     let guarded = Router::new()

@@ -32,7 +32,8 @@ struct Connections {
 
 #[derive(Serialize)]
 struct Tokens {
-    alive: usize,
+    /// Unknown where they are on Redis.
+    alive: Option<usize>,
     capacity: usize,
 }
 
@@ -91,8 +92,8 @@ impl Stats {
                 failed_handshakes: connections.failed_handshakes(),
             },
             tokens: Tokens {
-                alive: host.tokens_alive(),
-                capacity: host.identities.tokens().store().capacity(),
+                alive: host.identities.alive(),
+                capacity: host.token_capacity,
             },
             registrations: host.registrations(),
             policies: policies(host),

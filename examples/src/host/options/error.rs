@@ -3,7 +3,7 @@ use std::{fmt, io, path::PathBuf};
 use tower_plugin_auth::authenticate::InvalidApiKeys;
 use tower_plugin_validate::limits::InvalidLimit;
 
-use super::{ADMIN_TOKEN_VARIABLE, REDIS_VARIABLE, SECRET_VARIABLE};
+use super::{ADMIN_TOKEN_VARIABLE, REDIS_VARIABLE, SECRET_VARIABLE, TOKEN_KEYS_VARIABLE};
 use crate::host::{admission::InvalidSecret, tls::TlsError};
 
 /// A configuration that cannot be run.
@@ -18,14 +18,20 @@ pub enum OptionsError {
     Ambiguous,
     /// More than one token of the administrator.
     AmbiguousAdmin,
+    /// Keys from both the flag and the variable of these names.
+    AmbiguousKeys(&'static str, &'static str),
     /// More than one address of Redis.
     AmbiguousRedis,
     /// The flag that names a file, and why that cannot be read.
     File(&'static str, PathBuf, io::Error),
+    /// What is in this place are no keys. It is not repeated.
+    Keys(&'static str),
     /// A limit of what a request may be out of range.
     Limit(InvalidLimit),
     /// An admin listener and no token, or the other way round.
     NoAdmin(&'static str),
+    /// Redis, and no keys that other copies could have as well.
+    NoKeys,
     /// Settings for Redis, and no address of it.
     NoRedis,
     /// A setting that needs TLS, and no certificate.
@@ -63,13 +69,24 @@ impl fmt::Display for OptionsError {
                 f,
                 "choose one of {ADMIN_TOKEN_VARIABLE} and --admin-token-file: both are set"
             ),
+            Self::AmbiguousKeys(flag, variable) => {
+                write!(f, "choose one of {variable} and {flag}: both are set")
+            }
             Self::AmbiguousRedis => write!(
                 f,
                 "choose one of {REDIS_VARIABLE}, --redis-url-file and --redis: more than one is set"
             ),
             Self::File(flag, path, error) => write!(f, "{flag} {}: {error}", path.display()),
+            Self::Keys(origin) => write!(
+                f,
+                "{origin} must hold keys, one a line: a number, each another, a space and 64 hexadecimal digits"
+            ),
             Self::Limit(limit) => limit.fmt(f),
             Self::NoAdmin(what) => f.write_str(what),
+            Self::NoKeys => write!(
+                f,
+                "with Redis, all copies need the same keys for tokens: set {TOKEN_KEYS_VARIABLE} or --token-key-file, e.g. to \"1 $(openssl rand -hex 32)\""
+            ),
             Self::NoRedis => write!(
                 f,
                 "--redis-leases and --redis-on-unavailable need --redis, --redis-url-file or {REDIS_VARIABLE}"

@@ -222,7 +222,13 @@ fn impossible_settings_are_refused_by_name() {
 
 #[test]
 fn quotas_are_kept_where_it_is_said() {
-    let redis = |arguments: &[&str]| options(arguments).into_config(None).unwrap().0.redis;
+    let keys = format!("1 {}", "0a".repeat(32));
+    let with_keys = |arguments: &[&str]| {
+        let mut options = options(arguments);
+        options.tokens.environment = Some(keys.parse().unwrap());
+        options
+    };
+    let redis = |arguments: &[&str]| with_keys(arguments).into_config(None).unwrap().0.redis;
     assert!(redis(&[]).is_none());
     let defaults = redis(&["--redis", "redis://127.0.0.1:6379"]).unwrap();
     assert_eq!(defaults.url.expose(), "redis://127.0.0.1:6379");
@@ -238,12 +244,40 @@ fn quotas_are_kept_where_it_is_said() {
     let file = TemporaryFile::new("redis", &format!("{password}\n"));
     let by_file = redis(&["--redis-url-file", file.path()]).unwrap();
     assert_eq!(by_file.url.expose(), password);
-    let mut by_environment = options(&[]);
+    let mut by_environment = with_keys(&[]);
     by_environment.redis.environment = Some(password.parse().unwrap());
     assert!(!format!("{by_environment:?}").contains("s3cr3t"));
     let (config, _) = by_environment.into_config(None).unwrap();
     assert!(!format!("{config:?}").contains("s3cr3t"));
     assert_eq!(config.redis.unwrap().url.expose(), password);
+}
+
+#[test]
+fn copies_on_redis_need_keys_they_all_have() {
+    let redis = ["--redis", "redis://r"];
+    let error = options(&redis).into_config(None).unwrap_err().to_string();
+    assert!(
+        error.contains("PLUGIN_HOST_TOKEN_KEYS or --token-key-file"),
+        "{error}"
+    );
+    let key = format!("1 {}", "5e".repeat(32));
+    let file = TemporaryFile::new("keys", &key);
+    let by_file = [&redis[..], &["--token-key-file", file.path()]].concat();
+    let (config, _) = options(&by_file).into_config(None).unwrap();
+    assert!(config.token_keys.is_some());
+    assert!(!format!("{config:?}").contains("5e5e"));
+
+    let mut twice = options(&by_file);
+    twice.tokens.environment = Some(key.parse().unwrap());
+    let error = twice.into_config(None).unwrap_err().to_string();
+    assert!(error.contains("both are set"), "{error}");
+    let mut broken = options(&redis);
+    broken.tokens.environment = Some(key[..60].parse().unwrap());
+    let error = broken.into_config(None).unwrap_err().to_string();
+    assert!(
+        error.contains("64 hexadecimal digits") && !error.contains("5e5e"),
+        "{error}"
+    );
 }
 
 #[test]
