@@ -8,9 +8,9 @@ use std::{
 
 use connectrpc::{ConnectError, ErrorCode, RequestContext};
 use tower_plugin_auth::{
-    IssueError, MemoryStore, NewToken, StoreError, TokenEvent, TokenStore, Tokens,
+    MemoryStore, StoreError, TokenEvent, TokenStore, Tokens,
     store::{List, SharedStore},
-    token::{EXPIRES_AT, KeyRing, SelfId, TokenId},
+    token::{EXPIRES_AT, KeyRing, TokenId},
 };
 use tower_plugin_core::{Clock, Principal};
 
@@ -25,13 +25,6 @@ pub(super) struct Identities {
     // Where the tokens are, if that is this process.
     memory: Option<Arc<MemoryStore>>,
     clock: Arc<dyn Clock>,
-}
-
-/// Who a plugin is from now on.
-pub(super) struct Identity {
-    pub(super) runtime_id: String,
-    /// Secret.
-    pub(super) token: String,
 }
 
 /// The authenticated caller of a service.
@@ -79,26 +72,6 @@ impl Identities {
     /// The tokens themselves, for the layer that checks them.
     pub(super) fn tokens(&self) -> &Tokens<SharedStore> {
         &self.tokens
-    }
-
-    pub(super) async fn issue(&self, self_id: &SelfId) -> Result<Identity, ConnectError> {
-        let new = NewToken::runtime(self_id);
-        let issued = self.tokens.issue(new).await.map_err(|error| {
-            tracing::error!(%error, "no token could be issued");
-            match error {
-                IssueError::Full => {
-                    refuse(ErrorCode::ResourceExhausted, "no room for another plugin")
-                }
-                IssueError::Unavailable(_) => {
-                    refuse(ErrorCode::Unavailable, "the identity could not be recorded")
-                }
-                _ => refuse(ErrorCode::Internal, "no identity could be issued"),
-            }
-        })?;
-        Ok(Identity {
-            runtime_id: issued.principal().subject().to_owned(),
-            token: issued.token().expose().to_owned(),
-        })
     }
 
     /// What goes on for as long as this caller's token.

@@ -9,6 +9,7 @@ use connectrpc::{ConnectError, ErrorCode};
 mod accept;
 pub mod admin;
 pub mod admission;
+mod audit;
 mod banner;
 mod broker;
 pub mod capabilities;

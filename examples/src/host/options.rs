@@ -6,12 +6,14 @@ use tower_plugin_validate::limits::Limits;
 use zeroize::Zeroizing;
 
 use super::{
-    Bounds, ProxyOptions, Quotas, admission::Admission, capabilities::GrantConfig,
+    Bounds, ProxyOptions, Quotas, admission::Door, capabilities::GrantConfig,
     registry::RegistryLimits, tls::Tls,
 };
 
 mod admin;
+mod audit;
 mod bounds;
+mod door;
 mod error;
 mod grants;
 mod keys;
@@ -25,7 +27,9 @@ mod tls;
 mod tokens;
 
 pub use admin::{ADMIN_TOKEN_VARIABLE, AdminConfig, AdminOptions, AdminToken};
+pub use audit::{AUDIT_KEYS_VARIABLE, AuditConfig, AuditOptions};
 pub use bounds::{ConnectionOptions, DeadlineOptions, Deadlines, HeadOptions};
+pub use door::{DoorOptions, InvalidTrustedKey, TrustedKey};
 pub use error::OptionsError;
 pub use grants::{GrantOptions, InvalidPublicUrl, PublicUrl};
 pub use keys::{Keys, SecretText};
@@ -47,7 +51,8 @@ pub use tokens::{TOKEN_KEYS_VARIABLE, TokenConfig, TokenOptions};
 /// Secrets are none of these: a command line is visible to every process of the machine. The admission
 /// secret comes from --bootstrap-secret-file or from the environment variable
 /// PLUGIN_HOST_BOOTSTRAP_SECRET; without either, one is made and printed. The address of Redis may come
-/// from PLUGIN_HOST_REDIS_URL, the keys of the tokens from PLUGIN_HOST_TOKEN_KEYS, and the administrator's
+/// from PLUGIN_HOST_REDIS_URL, the keys of the tokens from PLUGIN_HOST_TOKEN_KEYS, those of the audit log
+/// from PLUGIN_HOST_AUDIT_KEYS, and the administrator's
 /// token from PLUGIN_HOST_ADMIN_TOKEN.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "plugin-host", version)]
@@ -75,6 +80,10 @@ pub struct Options {
     /// Admit everyone, by the default cookie that connect-plugin-go publishes.
     #[arg(long)]
     pub open_admission: bool,
+
+    /// What else is asked of a plugin.
+    #[command(flatten)]
+    pub door: DoorOptions,
 
     /// A plugin to tell of in handshakes, as NAME=VERSION=/SERVICE/PATH/; repeatable.
     #[arg(long = "plugin", value_name = "PLUGIN", value_delimiter = ',')]
@@ -124,6 +133,10 @@ pub struct Options {
     #[command(flatten)]
     pub tls: TlsOptions,
 
+    /// What is written down.
+    #[command(flatten)]
+    pub audit: AuditOptions,
+
     /// A listener for who runs the host.
     #[command(flatten)]
     pub admin: AdminOptions,
@@ -133,7 +146,9 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Config {
     /// Who may join.
-    pub admission: Admission,
+    pub admission: Door,
+    /// What is written down, and where.
+    pub audit: Option<AuditConfig>,
     /// What handshakes tell of.
     pub plugins: Vec<KnownPlugin>,
     /// Where providers are.
@@ -218,6 +233,7 @@ impl Options {
         }
         let config = Config {
             admission,
+            audit: self.audit.config()?,
             plugins: self.plugins,
             proxy: self.proxy,
             quotas: self.quotas,
@@ -237,9 +253,14 @@ impl Options {
     pub(super) fn admission(
         &self,
         environment: Option<&str>,
-    ) -> Result<(Admission, SecretSource), OptionsError> {
+    ) -> Result<(Door, SecretSource), OptionsError> {
         let file = self.bootstrap_secret_file.clone();
-        secret::admission(environment, file, self.open_admission)
+        let has_secret = environment.is_some() || file.is_some() || self.open_admission;
+        if let Some((door, path)) = self.door.of_file(has_secret)? {
+            return Ok((door, SecretSource::Configured(path)));
+        }
+        let (rule, source) = secret::rule(environment, file, self.open_admission)?;
+        Ok((self.door.door(rule)?, source))
     }
 }
 

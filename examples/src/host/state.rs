@@ -4,7 +4,8 @@ use std::{
 };
 
 use tower_plugin_auth::{
-    CapabilityBroker, InvalidConfig, SystemRng, TokenEvent, Tokens,
+    Admission, CapabilityBroker, InvalidConfig, SystemRng, TokenEvent, Tokens,
+    audit::{self, AuditEvent, AuditSink},
     store::{SharedGrantStore, SharedStore},
     token::KeyRing,
 };
@@ -18,7 +19,7 @@ use tower_plugin_validate::RuleSet;
 
 use super::{
     Config, HostCapability, HostError, Readiness,
-    admission::Admission,
+    audit::AuditLog,
     capabilities::Grants,
     directory::Directory,
     identity::{Identities, PLUGIN_KIND},
@@ -33,6 +34,7 @@ use super::{
 /// What the services of one host share.
 pub struct HostState {
     pub(super) admission: Admission,
+    pub(super) audit: Option<Arc<AuditLog>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) deadlines: Deadlines,
     pub(super) directory: Arc<Directory>,
@@ -87,21 +89,47 @@ impl HostState {
             Some(keys) => keys.ring().ok_or(HostError::Keys),
             None => Ok(KeyRing::random(&SystemRng)?),
         };
+        let audit = match config.audit {
+            Some(audit) => Some(Arc::new(AuditLog::open(audit, Arc::clone(&clock))?)),
+            None => None,
+        };
         let telemetry = Telemetry::new(clock.wall());
         let limits = telemetry
             .locally(|| Limits::new(config.quotas, config.redis.as_ref(), Arc::clone(&clock)))?;
+        let log = || Sink(audit.clone());
+        let grants = Grants::new(
+            config.grants,
+            grants,
+            ring()?,
+            Arc::clone(&clock),
+            audit::grants(log()),
+        )?;
+        let broker = grants.broker().clone();
+        let admission =
+            config
+                .admission
+                .open(Arc::clone(&clock), audit::admission(log()), move |holder| {
+                    let broker = broker.clone();
+                    async move {
+                        broker
+                            .revoke_principal(holder.kind(), holder.subject())
+                            .await
+                    }
+                })?;
+        let identities = Identities::new(config.tokens, tokens, ring()?, Arc::clone(&clock), {
+            let write_down = audit::tokens(log());
+            move |event: &TokenEvent<'_>| {
+                observe(event);
+                write_down(event);
+            }
+        })?;
         Ok(Self {
-            admission: config.admission,
+            admission,
+            audit,
             deadlines: config.deadlines,
             directory,
-            grants: Grants::new(config.grants, grants, ring()?, Arc::clone(&clock), |_| {})?,
-            identities: Identities::new(
-                config.tokens,
-                tokens,
-                ring()?,
-                Arc::clone(&clock),
-                observe,
-            )?,
+            grants,
+            identities,
             is_kept: AtomicBool::new(false),
             limits,
             clock,
@@ -148,6 +176,30 @@ impl HostState {
         &self.telemetry
     }
 
+    /// Who may join, to put somebody in quarantine.
+    #[must_use]
+    pub fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    /// Waits until what was recorded is in the audit log, for some seconds; whether it is. It blocks.
+    #[must_use]
+    pub fn flush_audit(&self) -> bool {
+        self.audit.as_ref().is_none_or(|log| log.flush())
+    }
+
+    /// Says once in the log what stands in front of nothing here.
+    pub fn warn_of_what_is_missing(&self) {
+        if self.audit.is_none() {
+            tracing::warn!(
+                "nothing is written down that somebody may have to account for: --audit-file"
+            );
+        }
+        if self.admission.is_open() {
+            tracing::warn!("everybody is admitted: --open-admission");
+        }
+    }
+
     /// What is granted to plugins, to revoke it.
     #[must_use]
     pub fn broker(&self) -> &CapabilityBroker<SharedGrantStore> {
@@ -182,3 +234,14 @@ impl fmt::Debug for HostState {
 /// Streams of changes that one plugin may have open at a time, of both kinds together.
 const MAX_WATCHES: u32 = 16;
 const MAX_WATCHES_IN_ALL: usize = 1024;
+
+/// The audit log, or nothing.
+struct Sink(Option<Arc<AuditLog>>);
+
+impl AuditSink for Sink {
+    fn record(&self, event: &AuditEvent<'_>) {
+        if let Some(log) = &self.0 {
+            log.record(event);
+        }
+    }
+}

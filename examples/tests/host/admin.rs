@@ -456,16 +456,13 @@ async fn other_parts_add_their_routes_and_figures_behind_the_token() {
     use axum::{Router, routing::get};
 
     let parts = AdminParts {
-        routes: Router::new().route("/admin/quarantine", get("nobody")),
+        routes: Router::new().route("/admin/more", get("nobody")),
         grants: Some(Arc::new(|| json!([{ "capability": "logger", "alive": 2 }]))),
         audit: Some(Arc::new(|| json!([]))),
     };
     let both = Both::start(&[], parts).await;
-    assert_eq!(
-        both.admin("GET", "/admin/quarantine", None).await.status,
-        401
-    );
-    assert_eq!(both.get("/admin/quarantine").await.text(), "nobody");
+    assert_eq!(both.admin("GET", "/admin/more", None).await.status, 401);
+    assert_eq!(both.get("/admin/more").await.text(), "nobody");
     let stats = both.stats().await;
     assert_eq!(stats["grants"][0]["alive"], 2);
     assert_eq!(stats["audit"], json!([]));

@@ -144,14 +144,15 @@ async fn the_printed_commands_work_as_pasted() {
             .lines()
             .map(str::to_owned)
             .collect();
-        assert!((5..=13).contains(&lines.len()), "{lines:?}");
+        assert!((6..=14).contains(&lines.len()), "{lines:?}");
         assert!(lines[0].contains(r#""registrationId":"reg-"#), "{lines:?}");
         assert!(
             lines[1].contains(r#""endpointUrl":"/services/logger/curl-"#),
             "{lines:?}"
         );
-        assert_eq!(lines[2], "{}");
-        let (admitted, refused) = lines[3..].split_at(lines.len() - 5);
+        // Health is reported, and a line is in the host's log.
+        assert_eq!((&*lines[2], &*lines[3]), ("{}", "{}"));
+        let (admitted, refused) = lines[4..].split_at(lines.len() - 6);
         assert!(
             admitted.iter().all(|line| line == "HTTP/1.1 200 OK"),
             "{lines:?}"
@@ -170,7 +171,7 @@ async fn a_quota_that_the_script_does_not_reach_is_no_failure() {
     let output = paste(&program.script, None).await;
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success() && !text.contains("429"), "{text}");
-    assert_eq!(text.lines().count(), 3 + 10, "{text}");
+    assert_eq!(text.lines().count(), 4 + 10, "{text}");
     program.signal("-TERM").await;
 }
 
@@ -234,7 +235,7 @@ async fn a_bad_configuration_is_told_and_nothing_listens() {
     };
     let error = refused(vec!["--listen", "127.0.0.1:0"]).await;
     assert!(
-        error.contains("PLUGIN_HOST_BOOTSTRAP_SECRET must have 16 to 1024 characters"),
+        error.contains("PLUGIN_HOST_BOOTSTRAP_SECRET: bootstrap_secret must be 16 to 1024 visible"),
         "{error}"
     );
     for (flag, value, message) in [
@@ -286,7 +287,7 @@ async fn a_password_of_redis_is_told_to_nobody() {
     ];
     let keys = format!("1 {}", "0a".repeat(32));
     let program = Program::with(&arguments, &[("PLUGIN_HOST_TOKEN_KEYS", &keys)]).await;
-    let without = "enforce one limit, leasing 5 % of each burst; without Redis: local:2.";
+    let without = "enforce one limit and know the same tokens, leasing 5 % of each burst; without Redis: local:2.";
     assert!(program.script.contains(without), "{}", program.script);
     // The tokens are there as well, so nobody gets one.
     let output = paste(&program.script, None).await;

@@ -20,6 +20,7 @@ struct Stats {
     redis: Option<Redis>,
     grants: Option<Value>,
     audit: Option<Value>,
+    audit_log: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -104,6 +105,7 @@ impl Stats {
             },
             grants,
             audit,
+            audit_log: host.audit.as_ref().map(|log| log.figures()),
         }
     }
 }

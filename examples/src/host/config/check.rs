@@ -31,6 +31,7 @@ impl Settings {
         let mut problems: Vec<String> = [
             options.admission(secret.as_deref()).err(),
             redis.err(),
+            options.audit.config().err(),
             options.tokens.keys().err(),
             options.head.build().err(),
             options.load_tls().err(),
@@ -61,6 +62,8 @@ fn tokens(config: &TokenConfig) -> Result<(), HostError> {
 /// What remains are the policies.
 fn without_redis(mut config: Config) -> Option<String> {
     config.redis = None;
+    // It would be begun.
+    config.audit = None;
     let state = HostState::new(config, Arc::new(SystemClock::new()));
     state.err().map(|error| error.to_string())
 }
