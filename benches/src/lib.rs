@@ -6,6 +6,9 @@
 
 pub mod cases;
 pub mod dudect;
+pub mod http1;
+pub mod load;
 pub mod plot;
 pub mod report;
 pub mod runner;
+pub mod stack;

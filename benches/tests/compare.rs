@@ -29,8 +29,27 @@ fn a_quick_run_of_one_case_leaves_a_row_and_a_plot() {
         "target": 0.0, "met": true, "absolute": true, "peer_name": "target", "spread": [1.0, 1.0],
     });
     assert_eq!(row, &expected);
-    let plot = fs::read_to_string(folder.join("plots/ratios.svg")).unwrap();
+    let plot = fs::read_to_string(folder.join("plots/ratios-layer.svg")).unwrap();
     assert!(plot.starts_with("<svg") && plot.contains("layer-admit-allocs"));
+}
+
+#[test]
+fn a_strict_run_lists_the_targets_that_were_missed() {
+    // Whether it is met depends on the machine; the exit has to say what the row does.
+    let run = compare(
+        &folder("strict"),
+        "--quick --filter layer-refuse-vs-admit --strict",
+    );
+    let line = String::from_utf8(run.stdout).unwrap();
+    let complaint = String::from_utf8(run.stderr).unwrap();
+    let missed = line.contains("MISSED");
+    assert_eq!(run.status.success(), !missed, "{line}");
+    assert_eq!(
+        complaint.contains("1 of 1 targets missed"),
+        missed,
+        "{complaint}"
+    );
+    assert_eq!(complaint.contains(line.trim()), missed, "{complaint}");
 }
 
 #[test]

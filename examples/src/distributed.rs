@@ -77,7 +77,7 @@ async fn burst(
         // A server of its own could be in another process, on another machine: only Redis is shared.
         let limiter = mode(RedisLimiter::builder(url).with_prefix(prefix.as_str()))
             // Whatever Redis does not decide is refused, so that the table shows what Redis decided.
-            .on_unavailable(OnUnavailable::Deny)
+            .with_on_unavailable(OnUnavailable::Deny)
             .with_deadline(Duration::from_secs(1))
             .build()?;
         limiter.connected().await?;
@@ -111,7 +111,7 @@ async fn burst(
     let mut stats = RedisStats::default();
     for limiter in &limiters {
         let more = limiter.stats();
-        stats.admitted_locally += more.admitted_locally;
+        stats.allowed_locally += more.allowed_locally;
         stats.denied_locally += more.denied_locally;
         stats.asked += more.asked;
         stats.batches += more.batches;
@@ -177,7 +177,7 @@ impl fmt::Display for Comparison {
                 "| {mode} | {one} | {two} | {together} | {} in {:.2} s | {:.0} % | {:.0} % | {} |",
                 outcome.allowed,
                 outcome.took.as_secs_f64(),
-                share(outcome.stats.admitted_locally, together),
+                share(outcome.stats.allowed_locally, together),
                 share(outcome.stats.denied_locally, denied),
                 outcome.stats.batches,
             )?;

@@ -29,7 +29,7 @@ use tower_plugin_auth::{
     transport::SecureTransport,
 };
 use tower_plugin_core::{ClientIp, Code, PeerAddr};
-use tower_plugin_ratelimit::{Quota, RateLimitLayer};
+use tower_plugin_ratelimit::{Quota, RateLimitLayer, RequestHead};
 use tower_plugin_validate::{SanitizeErrorsLayer, ValidateLayer};
 
 type Body = Full<Bytes>;
@@ -130,7 +130,7 @@ impl Rig {
         // The hasty share a quota; the others have one each.
         let by = |header: &'static str| {
             static NEXT: AtomicUsize = AtomicUsize::new(0);
-            move |parts: &Parts| match parts.headers.contains_key(header) {
+            move |request: &RequestHead<'_>| match request.headers.contains_key(header) {
                 true => Some((true, 0)),
                 false => Some((false, NEXT.fetch_add(1, Relaxed))),
             }
@@ -259,7 +259,9 @@ async fn every_layer_s_refusal_is_recorded_with_its_exact_reason() {
         of_token("nonsense", "MALFORMED"),
         of_token(unknown.token().expose(), "UNKNOWN"),
         case(
-            known("/items/1").header(AUTHORIZATION, "Bearer second"),
+            known("/items/1")
+                .header("x-plugin-runtime-id", "a")
+                .header("x-plugin-runtime-id", "b"),
             400,
             "authn_login_fail",
             "INVALID_REQUEST",

@@ -39,7 +39,7 @@ use tower_plugin_auth::{
 use tower_plugin_core::{PeerAddr, Rejection};
 use tower_plugin_ratelimit::{
     Decision, KeyHasher, Limiter, MemoryLimiter, Operation, Policy, Quota, RateLimitLayer,
-    Unavailable, lookup::PolicyLookupLayer,
+    RequestHead, Unavailable, lookup::PolicyLookupLayer,
 };
 use tower_plugin_tests::{Account, Broken, Chunks, Probe};
 use tower_plugin_validate::{
@@ -62,7 +62,7 @@ async fn rate_limit_that_has_to_ask_keeps_the_contract() {
 #[tokio::test]
 async fn policy_lookup_keeps_the_contract() {
     let layer = PolicyLookupLayer::new(
-        |request: &Parts| {
+        |request: &RequestHead<'_>| {
             let limited = request.headers.contains_key("x-limited");
             limited.then(|| "somebody".into())
         },
@@ -433,9 +433,9 @@ async fn a_dropped_future_leaks_nothing<S, B>(
 }
 
 /// A request to be limited says so in a header; the others each have a quota of their own.
-fn by_header(parts: &Parts) -> Option<(bool, usize)> {
+fn by_header(request: &RequestHead<'_>) -> Option<(bool, usize)> {
     static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-    match parts.headers.contains_key("x-limited") {
+    match request.headers.contains_key("x-limited") {
         true => Some((true, 0)),
         false => Some((false, NEXT.fetch_add(1, SeqCst))),
     }

@@ -217,7 +217,7 @@ proptest! {
             }
         }
         let log = log.text();
-        prop_assert!(log.contains("request rejected"), "something is logged");
+        prop_assert!(log.contains("request refused"), "something is logged");
         prop_assert!(!log.contains(&secret) && !log.contains(&digits.to_string()), "{log}");
     }
 }

@@ -57,7 +57,7 @@ async fn clients_have_quotas_of_their_own_and_connections_do_not() {
 async fn what_a_request_without_a_key_gets_is_the_operators_choice() {
     async fn three(on_missing_key: OnMissingKey) -> [u16; 3] {
         let layer = RateLimitLayer::new(quota("1/h"), ClientIp::peer());
-        let mut service = layer.with_missing_key(on_missing_key).layer(hello());
+        let mut service = layer.with_on_missing_key(on_missing_key).layer(hello());
         let mut seen = [0; 3];
         for status in &mut seen {
             let nowhere = Request::new(Full::default());

@@ -10,14 +10,14 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response, request::Parts};
+use http::{Request, Response};
 use metrics::{
     Counter, CounterFn, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_plugin_ratelimit::{
-    ManualClock, MemoryLimiter, OnFull, Policy, PolicySource, Quota, RateLimitLayer, key,
-    lookup::PolicyLookupLayer, preset,
+    ManualClock, MemoryLimiter, OnFull, Policy, PolicySource, Quota, RateLimitLayer, RequestHead,
+    key, lookup::PolicyLookupLayer, preset,
 };
 
 #[tokio::test]
@@ -201,7 +201,7 @@ fn ok() -> impl Service<
     service_fn(|_| ready(Ok(Response::new(()))))
 }
 
-fn by_path(request: &Parts) -> Option<Box<str>> {
+fn by_path(request: &RequestHead<'_>) -> Option<Box<str>> {
     Some(request.uri.path().into())
 }
 

@@ -9,21 +9,22 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, request::Parts};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceExt, service_fn, util::ServiceFn};
 use tower_plugin_core::{ManualClock, Principal, Rejection};
 use tower_plugin_ratelimit::{
     Cost, Counts, LegacyHeaders, LivePolicy, MemoryLimiter, Mode, OnFull, Operation, Policy,
-    PolicySource, Quota, RateLimitHeaders, RateLimitLayer, Verdict, key,
+    PolicySource, Quota, RateLimitHeaders, RateLimitLayer, RequestHead, Verdict, key,
 };
 
 #[tokio::test]
 async fn a_request_pays_what_it_costs_and_never_more_than_there_is() {
-    let layer = RateLimitLayer::new(quota("10/h"), key::Global).with_cost(|request: &Parts| {
-        let units = request.uri.path().trim_start_matches('/').parse().ok();
-        units.and_then(Cost::new).unwrap_or(Cost::ONE)
-    });
+    let layer =
+        RateLimitLayer::new(quota("10/h"), key::Global).with_cost(|request: &RequestHead<'_>| {
+            let units = request.uri.path().trim_start_matches('/').parse().ok();
+            units.and_then(Cost::new).unwrap_or(Cost::ONE)
+        });
     let mut service = layer.layer(echo());
     assert_eq!(get(&mut service, "/7").await.status(), 200);
     // A denial debits nothing: the three that are left are left.
@@ -43,7 +44,7 @@ async fn a_request_pays_what_it_costs_and_never_more_than_there_is() {
 #[tokio::test]
 async fn only_what_the_filter_says_is_limited() {
     let mut service = RateLimitLayer::new(quota("1/h"), key::Global)
-        .with_filter(|request: &Parts| request.uri.path() == "/limited")
+        .with_filter(|request: &RequestHead<'_>| request.uri.path() == "/limited")
         .layer(echo());
     for expected in [200, 429, 429] {
         assert_eq!(get(&mut service, "/limited").await.status(), expected);
@@ -54,7 +55,7 @@ async fn only_what_the_filter_says_is_limited() {
 #[tokio::test]
 async fn the_plan_of_the_principal_chooses_the_policy() {
     let gold = Policy::new("gold", [quota("3/h")]).unwrap();
-    let plans = PolicySource::per_request(quota("1/h"), move |request: &Parts| {
+    let plans = PolicySource::per_request(quota("1/h"), move |request: &RequestHead<'_>| {
         let plan = request.extensions.get::<Principal>()?.attribute("plan")?;
         (plan == "gold").then(|| gold.clone())
     });

@@ -170,9 +170,9 @@ async fn two_servers_admit_what_one_quota_allows() {
         assert!(outcome.admitted.iter().all(|admitted| *admitted > 0));
     }
     let leased = &comparison.leased;
-    assert_eq!(comparison.exact.stats.admitted_locally, 0, "{comparison}");
+    assert_eq!(comparison.exact.stats.allowed_locally, 0, "{comparison}");
     assert!(
-        leased.stats.admitted_locally * 2 > leased.together(),
+        leased.stats.allowed_locally * 2 > leased.together(),
         "{comparison}"
     );
     let rows = comparison.to_string();

@@ -16,7 +16,7 @@ const PERMISSIONS: [&str; 5] = ["+eval", "+evalsha", "+time", "+mget", "+set"];
 fn limiter(url: &str) -> RedisLimiter {
     let builder = RedisLimiter::builder(url)
         .with_deadline(Duration::from_secs(10))
-        .on_unavailable(OnUnavailable::Deny);
+        .with_on_unavailable(OnUnavailable::Deny);
     builder.build().unwrap()
 }
 

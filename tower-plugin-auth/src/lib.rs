@@ -236,7 +236,8 @@ pub use tokens::{
 pub use transport::{RequireSecureTransportLayer, TlsInfo};
 
 pub use tower_plugin_core::{
-    Answer, AnswerFuture, Clock, Code, ManualClock, Principal, Rejection, ResponseBody, SystemClock,
+    Answer, AnswerFuture, ClientIp, Clock, Code, IpNet, ManualClock, Principal, Rejection,
+    ResponseBody, SystemClock,
 };
 
 #[cfg(doctest)]

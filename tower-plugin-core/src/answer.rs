@@ -50,6 +50,7 @@ impl<T, F: Future<Output = T>> IntoFuture for Answer<T, F> {
 pin_project! {
     /// An [`Answer`] being awaited.
     #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
     pub struct AnswerFuture<T, F> {
         #[pin]
         state: State<T, F>,

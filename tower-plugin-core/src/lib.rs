@@ -9,8 +9,9 @@
 //! 3. [`ResponseBody`] is the inner service's body or a small full one.
 //! 4. [`Principal`] is who was authenticated; one layer inserts it, others key on it.
 //! 5. [`ClientIp`] is where the request came from, spoof-proof by default.
-//! 6. [`Answer`] is a value that is there, or a future of it.
-//! 7. [`Clock`] is the only reader of time, with a [`ManualClock`] for tests.
+//! 6. [`RequestHead`] is what the closures given to a layer see of a request.
+//! 7. [`Answer`] is a value that is there, or a future of it.
+//! 8. [`Clock`] is the only reader of time, with a [`ManualClock`] for tests.
 //!
 //! ```
 //! use http::{HeaderMap, header::RETRY_AFTER};
@@ -68,6 +69,7 @@ mod body;
 mod client_ip;
 mod clock;
 mod code;
+mod head;
 mod principal;
 mod protocol;
 mod rejection;
@@ -77,6 +79,7 @@ pub use body::ResponseBody;
 pub use client_ip::{ClientIp, ForwardedHeader, InvalidClientIp, PeerAddr};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use code::Code;
+pub use head::RequestHead;
 pub use principal::Principal;
 pub use protocol::Protocol;
 pub use rejection::{Rejection, Violation};

@@ -4,7 +4,7 @@
 //! no text is built, so a compound key costs what its parts cost.
 //!
 //! ```
-//! use tower_plugin_ratelimit::{RateLimitLayer, key};
+//! use tower_plugin_ratelimit::{RateLimitLayer, RequestHead, key};
 //! # let quota = "10/s".parse::<tower_plugin_ratelimit::Quota>()?;
 //!
 //! // One quota per client address.
@@ -12,8 +12,8 @@
 //! // One per authenticated principal; put this layer inside the authenticating one.
 //! let by_principal = RateLimitLayer::new(quota, key::Principal);
 //! // One per tenant and region, from wherever you know them.
-//! let by_tenant = RateLimitLayer::new(quota, |parts: &http::request::Parts| {
-//!     let tenant = parts.uri.path().split('/').nth(1)?;
+//! let by_tenant = RateLimitLayer::new(quota, |request: &RequestHead<'_>| {
+//!     let tenant = request.uri.path().split('/').nth(1)?;
 //!     Some((tenant.to_owned(), "eu"))
 //! });
 //! # Ok::<_, tower_plugin_ratelimit::InvalidQuota>(())
@@ -44,35 +44,36 @@ use std::{
     net::IpAddr,
 };
 
-use http::{HeaderName, request::Parts};
+use http::HeaderName;
+use tower_plugin_core::RequestHead;
 
 pub use tower_plugin_core::ClientIp;
 
 /// Feeds what shares a quota into a hasher.
 ///
 /// Implemented for [`ClientIp`], [`Principal`], [`Route`], [`UntrustedHeader`], [`Global`], for pairs and
-/// triples of keys, and for any `Fn(&Parts) -> Option<impl Hash>`.
+/// triples of keys, and for any `Fn(&RequestHead<'_>) -> Option<impl Hash>`.
 pub trait Key {
     /// Writes what identifies the caller of the request.
     ///
     /// # Errors
     ///
     /// [`MissingKey`] names what the request lacks; the layer then does as
-    /// [`RateLimitLayer::with_missing_key`](crate::RateLimitLayer::with_missing_key) says.
-    fn key<H: Hasher>(&self, parts: &Parts, hasher: &mut H) -> Result<(), MissingKey>;
+    /// [`RateLimitLayer::with_on_missing_key`](crate::RateLimitLayer::with_on_missing_key) says.
+    fn key<H: Hasher>(&self, request: &RequestHead<'_>, hasher: &mut H) -> Result<(), MissingKey>;
 }
 
 /// The network address of the client, IPv6 by network: see [`ClientIp`].
 impl Key for ClientIp {
-    fn key<H: Hasher>(&self, parts: &Parts, hasher: &mut H) -> Result<(), MissingKey> {
-        let ip = self
-            .of(&parts.headers, &parts.extensions)
+    fn key<H: Hasher>(&self, request: &RequestHead<'_>, hasher: &mut H) -> Result<(), MissingKey> {
+        let group = self
+            .group_of(request.headers, request.extensions)
             .ok_or(MissingKey::new(
                 "the client's address: serve with connect info (axum: \
                  `into_make_service_with_connect_info::<SocketAddr>()` and feature `axum`; tonic: \
                  feature `tonic`) or insert `PeerAddr` into the request's extensions",
             ))?;
-        self::ip(self, ip).hash(hasher);
+        group.hash(hasher);
         Ok(())
     }
 }
@@ -80,10 +81,7 @@ impl Key for ClientIp {
 /// What [`ClientIp`] keys a request from this address by.
 #[must_use]
 pub fn ip(client_ip: &ClientIp, ip: IpAddr) -> impl Hash + Copy + fmt::Debug + use<> {
-    match client_ip.group(ip) {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(v6) => v6.to_bits(),
-    }
+    client_ip.group_bits(ip)
 }
 
 /// The [`Principal`](tower_plugin_core::Principal) that an outer layer authenticated.
@@ -92,8 +90,8 @@ pub fn ip(client_ip: &ClientIp, ip: IpAddr) -> impl Hash + Copy + fmt::Debug + u
 pub struct Principal;
 
 impl Key for Principal {
-    fn key<H: Hasher>(&self, parts: &Parts, hasher: &mut H) -> Result<(), MissingKey> {
-        let principal = parts
+    fn key<H: Hasher>(&self, request: &RequestHead<'_>, hasher: &mut H) -> Result<(), MissingKey> {
+        let principal = request
             .extensions
             .get::<tower_plugin_core::Principal>()
             .ok_or(MissingKey::new(
@@ -123,19 +121,19 @@ pub fn principal<'a>(kind: &'a str, subject: &'a str) -> impl Hash + Copy + fmt:
 pub struct Route;
 
 impl Key for Route {
-    fn key<H: Hasher>(&self, parts: &Parts, hasher: &mut H) -> Result<(), MissingKey> {
-        route(parts.method.as_str(), path(parts)).hash(hasher);
+    fn key<H: Hasher>(&self, request: &RequestHead<'_>, hasher: &mut H) -> Result<(), MissingKey> {
+        route(request.method.as_str(), path(request)).hash(hasher);
         Ok(())
     }
 }
 
 #[inline]
-fn path(parts: &Parts) -> &str {
+fn path<'a>(request: &RequestHead<'a>) -> &'a str {
     #[cfg(feature = "axum")]
-    if let Some(matched) = parts.extensions.get::<axum::extract::MatchedPath>() {
+    if let Some(matched) = request.extensions.get::<axum::extract::MatchedPath>() {
         return matched.as_str();
     }
-    parts.uri.path()
+    request.uri.path()
 }
 
 /// What [`Route`] keys requests for this method and path, or pattern, by.
@@ -159,8 +157,8 @@ pub fn route<'a>(method: &'a str, path: &'a str) -> impl Hash + Copy + fmt::Debu
 pub struct UntrustedHeader(pub HeaderName);
 
 impl Key for UntrustedHeader {
-    fn key<H: Hasher>(&self, parts: &Parts, hasher: &mut H) -> Result<(), MissingKey> {
-        let value = parts
+    fn key<H: Hasher>(&self, request: &RequestHead<'_>, hasher: &mut H) -> Result<(), MissingKey> {
+        let value = request
             .headers
             .get(&self.0)
             .ok_or(MissingKey::new("the header that `UntrustedHeader` names"))?;
@@ -181,33 +179,33 @@ pub fn untrusted_header(value: &[u8]) -> impl Hash + Copy + fmt::Debug + use<'_>
 pub struct Global;
 
 impl Key for Global {
-    fn key<H: Hasher>(&self, _: &Parts, _: &mut H) -> Result<(), MissingKey> {
+    fn key<H: Hasher>(&self, _: &RequestHead<'_>, _: &mut H) -> Result<(), MissingKey> {
         Ok(())
     }
 }
 
 impl<A: Key, B: Key> Key for (A, B) {
-    fn key<H: Hasher>(&self, parts: &Parts, hasher: &mut H) -> Result<(), MissingKey> {
-        self.0.key(parts, hasher)?;
-        self.1.key(parts, hasher)
+    fn key<H: Hasher>(&self, request: &RequestHead<'_>, hasher: &mut H) -> Result<(), MissingKey> {
+        self.0.key(request, hasher)?;
+        self.1.key(request, hasher)
     }
 }
 
 impl<A: Key, B: Key, C: Key> Key for (A, B, C) {
-    fn key<H: Hasher>(&self, parts: &Parts, hasher: &mut H) -> Result<(), MissingKey> {
-        self.0.key(parts, hasher)?;
-        self.1.key(parts, hasher)?;
-        self.2.key(parts, hasher)
+    fn key<H: Hasher>(&self, request: &RequestHead<'_>, hasher: &mut H) -> Result<(), MissingKey> {
+        self.0.key(request, hasher)?;
+        self.1.key(request, hasher)?;
+        self.2.key(request, hasher)
     }
 }
 
 impl<F, K> Key for F
 where
-    F: Fn(&Parts) -> Option<K>,
+    F: Fn(&RequestHead<'_>) -> Option<K>,
     K: Hash,
 {
-    fn key<H: Hasher>(&self, parts: &Parts, hasher: &mut H) -> Result<(), MissingKey> {
-        self(parts)
+    fn key<H: Hasher>(&self, request: &RequestHead<'_>, hasher: &mut H) -> Result<(), MissingKey> {
+        self(request)
             .ok_or(MissingKey::new("what the key closure looks for"))?
             .hash(hasher);
         Ok(())

@@ -75,7 +75,7 @@
 //!   `retry-after`: closed, and not 429.
 //! * A request without a key is refused with 500 / `INTERNAL`, and the log says once what is missing
 //!   ([`OnMissingKey`]).
-//! * A table full of debtors forgets who owes least and counts it ([`OnFull`], [`Stats`]).
+//! * A table full of debtors forgets who owes least and counts it ([`OnFull`], [`MemoryStats`]).
 //! * A clock that is set back mints nothing; one set forward hands out what would have come back.
 //!
 //! # Features
@@ -151,14 +151,14 @@ pub use limit::{
     RateLimitHeaders, RateLimitLayer, ResponseFuture,
 };
 pub use limiter::{EitherFuture, EitherHasher, EitherLimiter, Limiter, Operation, Unavailable};
-pub use memory::{InvalidCapacity, KeyHasher, MemoryLimiter, OnFull, Stats, Table};
+pub use memory::{InvalidCapacity, KeyHasher, MemoryLimiter, MemoryStats, OnFull, Table};
 pub use policy::{Cost, InvalidPolicy, Policy};
 pub use quota::{InvalidQuota, InvalidQuotaKind, Quota};
 pub use rule::{Now, Rule};
 
 pub use tower_plugin_core::{
-    Answer, ClientIp, Clock, ForwardedHeader, InvalidClientIp, IpNet, ManualClock, PeerAddr,
-    Principal, Rejection, ResponseBody, SystemClock,
+    Answer, AnswerFuture, ClientIp, Clock, Code, ForwardedHeader, InvalidClientIp, IpNet,
+    ManualClock, PeerAddr, Principal, Rejection, RequestHead, ResponseBody, SystemClock,
 };
 
 // Its second example needs the feature.

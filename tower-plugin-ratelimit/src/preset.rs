@@ -1,6 +1,6 @@
 //! Quotas that have proved sensible for known sets of endpoints.
 
-use http::request::Parts;
+use tower_plugin_core::RequestHead;
 
 use crate::{InvalidPolicy, InvalidQuota, Policy, PolicySource};
 
@@ -34,7 +34,7 @@ pub fn connect_plugin() -> Result<PolicySource, InvalidPreset> {
     let otherwise = Policy::new("other", [OTHERWISE.parse()?])?;
     Ok(PolicySource::per_request(
         otherwise,
-        move |request: &Parts| {
+        move |request: &RequestHead<'_>| {
             let path = request.uri.path();
             let route = routes.iter().find(|(prefix, _)| path.starts_with(prefix));
             route.map(|(_, policy)| policy.clone())

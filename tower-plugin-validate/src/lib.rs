@@ -163,7 +163,7 @@ pub use request::{
 };
 pub use sanitize::SanitizeErrorsLayer;
 
-pub use tower_plugin_core::{Rejection, ResponseBody, Violation};
+pub use tower_plugin_core::{Code, Rejection, ResponseBody, Violation};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

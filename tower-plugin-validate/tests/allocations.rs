@@ -129,6 +129,7 @@ fn the_layer_allocates_nothing_but_the_extension() {
 }
 
 /// Whether a server has left something in the request's extensions.
+#[derive(Clone, Copy)]
 enum Extensions {
     New,
     Used,

@@ -18,10 +18,10 @@ struct Arguments {
     /// Run only the cases whose id contains this.
     #[arg(long, value_name = "ID")]
     filter: Option<String>,
-    /// Draw the ratios into this folder, as ratios.svg.
+    /// Draw the ratios into this folder, a file for each group of cases: ratios-mem.svg and so on.
     #[arg(long, value_name = "DIR")]
     plot: Option<PathBuf>,
-    /// Fail when a target is missed.
+    /// Fail when a target is missed, and list those.
     #[arg(long)]
     strict: bool,
 }
@@ -33,7 +33,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     } else {
         Effort::FULL
     };
-    let wanted = arguments.filter.as_deref().unwrap_or_default();
+    let wanted = cases::id_of(arguments.filter.as_deref().unwrap_or_default());
 
     let mut rows: Vec<Row> = Vec::new();
     for case in cases::all() {
@@ -51,12 +51,18 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     fs::write("target/compare.json", serde_json::to_vec_pretty(&rows)?)?;
     if let Some(folder) = arguments.plot {
         fs::create_dir_all(&folder)?;
-        fs::write(folder.join("ratios.svg"), plot::ratios(&rows))?;
+        for (group, rows) in plot::groups(&rows) {
+            let file = folder.join(format!("ratios-{group}.svg"));
+            fs::write(file, plot::ratios(&rows))?;
+        }
     }
-    let missed = rows.iter().any(|row| !row.met);
-    Ok(if arguments.strict && missed {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    let missed: Vec<_> = rows.iter().filter(|row| !row.met).collect();
+    if arguments.strict && !missed.is_empty() {
+        eprintln!("{} of {} targets missed:", missed.len(), rows.len());
+        for row in missed {
+            eprintln!("{}", row.line());
+        }
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -8,6 +8,7 @@ mod layer;
 mod memory;
 mod redis;
 mod server;
+mod stack;
 mod token;
 mod validate;
 
@@ -21,15 +22,41 @@ pub fn all() -> Vec<Case> {
         grant::cases(),
         validate::cases(),
         audit::cases(),
+        stack::cases(),
     ]
     .into_iter()
     .flatten()
     .collect()
 }
 
+/// What a case is called that somebody asked for by another name, or by part of its own.
+///
+/// The other names are those of connect-plugin-go's list of benchmarks to add.
+pub fn id_of(wanted: &str) -> &str {
+    let known = OTHER_NAMES.iter().find(|(name, _)| *name == wanted);
+    known.map_or(wanted, |(_, id)| id)
+}
+
+const OTHER_NAMES: [(&str, &str); 2] = [
+    // A million keys, some far more often than others, from two threads.
+    ("limiter-high-load", "mem-zipf-1m-2t"),
+    // One token from two threads.
+    ("token-validation-contention", "token-check-contention-2t"),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_name_is_that_of_a_case() {
+        let cases = all();
+        for (name, id) in OTHER_NAMES {
+            assert_eq!(id_of(name), id);
+            assert!(cases.iter().any(|case| case.id == id), "{name}");
+        }
+        assert_eq!(id_of("mem"), "mem");
+    }
 
     #[test]
     fn every_promised_case_is_there_and_none_twice() {
@@ -87,5 +114,10 @@ mod tests {
         "validate-fail",
         "audit-10k",
         "audit-10k-unsynced",
+        "stack-axum",
+        "stack-axum-governor",
+        "stack-tonic",
+        "stack-tonic-governor",
+        "handshake-with-security",
     ];
 }

@@ -99,7 +99,7 @@ impl Stage {
         let _guard = self.runtime.enter();
         let settings = RedisLimiter::builder(self.server.url())
             .with_deadline(Duration::from_secs(10))
-            .on_unavailable(OnUnavailable::Deny);
+            .with_on_unavailable(OnUnavailable::Deny);
         let limiter = set(settings).build().expect("a limiter");
         let connected = self.runtime.block_on(limiter.connected());
         connected.expect("a connection");

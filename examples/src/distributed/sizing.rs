@@ -54,7 +54,7 @@ pub async fn sizing(url: &str, decisions: usize) -> Result<Sizing, Box<dyn Error
                 .with_prefix(prefix.as_str())
                 .with_lanes(1)
                 .with_deadline(Duration::from_secs(10))
-                .on_unavailable(OnUnavailable::Deny)
+                .with_on_unavailable(OnUnavailable::Deny)
                 .build()?;
             // The server learns the script, and the machine warms up.
             ask(&limiter, policy, batch, 2_000_usize.div_ceil(batch)).await?;

@@ -199,7 +199,7 @@ impl fmt::Debug for Counter {
 fn on_redis(redis: &RedisConfig, clock: Arc<dyn Clock>) -> Result<RedisLimiter, HostError> {
     let mut builder = RedisLimiter::builder(redis.url.expose())
         .with_clock(clock)
-        .on_unavailable(redis.on_unavailable);
+        .with_on_unavailable(redis.on_unavailable);
     if let Some(percent) = redis.leases {
         builder = builder.with_leases(percent);
     }

@@ -5,6 +5,7 @@ use std::{
 
 use tower_plugin_auth::{
     Admission, CapabilityBroker, InvalidConfig, SystemRng, TokenEvent, Tokens,
+    admission::manifest::ManifestErrorKind,
     audit::{self, AuditEvent, AuditSink},
     store::{SharedGrantStore, SharedStore},
     token::KeyRing,
@@ -94,8 +95,7 @@ impl HostState {
             None => None,
         };
         let telemetry = Telemetry::new(clock.wall());
-        let limits = telemetry
-            .locally(|| Limits::new(config.quotas, config.redis.as_ref(), Arc::clone(&clock)))?;
+        let limits = Limits::new(config.quotas, config.redis.as_ref(), Arc::clone(&clock))?;
         let log = || Sink(audit.clone());
         let grants = Grants::new(
             config.grants,
@@ -186,6 +186,16 @@ impl HostState {
     #[must_use]
     pub fn flush_audit(&self) -> bool {
         self.audit.as_ref().is_none_or(|log| log.flush())
+    }
+
+    /// Reads the manifest again, if plugins are admitted by one, and says in the log what came of it; whatever
+    /// is wrong with it, the one in force stays. It blocks.
+    pub fn reload_manifest(&self) {
+        match self.admission.load_manifest() {
+            Ok(_) => tracing::info!("the manifest was read again"),
+            Err(error) if error.kind() == ManifestErrorKind::NotInUse => {}
+            Err(error) => tracing::error!(%error, "the manifest was not read again"),
+        }
     }
 
     /// Says once in the log what stands in front of nothing here.

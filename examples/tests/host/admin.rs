@@ -496,7 +496,7 @@ async fn the_metrics_are_text_with_labels_that_callers_do_not_choose() {
         r#"plugin_host_requests_total{route="none",code="404"} 50"#,
         r#"plugin_host_refusals_total{layer="ratelimit",reason="RATE_LIMITED"} 2"#,
         r#"plugin_host_refusals_total{layer="host",reason="UNKNOWN_PATH"} 50"#,
-        r#"tower_plugin_ratelimit_requests_total{policy="register",event="denied"} 2"#,
+        r#"plugin_host_decisions_total{policy="register",decision="refused"} 2"#,
         "plugin_host_tokens 1",
         "plugin_host_registrations 1",
         "plugin_host_ready 1",

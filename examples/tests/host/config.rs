@@ -258,3 +258,31 @@ async fn a_hangup_ends_nothing() {
     // On loopback there is nobody to listen in.
     assert!(!log.contains("serving without TLS"), "{log}");
 }
+
+#[tokio::test]
+async fn the_program_shows_what_the_libraries_count_too() {
+    let token = "the-token-of-the-administrator";
+    let program = Program::with(
+        &["--admin-listen", "127.0.0.1:0"],
+        &[("PLUGIN_HOST_ADMIN_TOKEN", token)],
+    )
+    .await;
+    let (_, admin) = program.script.split_once("/admin: ").unwrap();
+    let (url, admin) = (program.url(), admin.lines().next().unwrap());
+    assert!(!program.script.contains(token));
+    let script = format!(
+        "curl -fsS -o /dev/null -H 'content-type: application/json' --data '{{}}' {url}/connectplugin.health.v1.HealthService/Check; curl -fsS -H 'authorization: Bearer {token}' {admin}/metrics"
+    );
+    let output = Command::new("sh")
+        .args(["-c", &script])
+        .env("no_proxy", "*")
+        .output()
+        .await
+        .unwrap();
+    let metrics = text(&output.stdout);
+    let line = r#"tower_plugin_ratelimit_requests_total{policy="client",event="allowed"} 1"#;
+    assert!(metrics.lines().any(|known| known == line), "{metrics}");
+    let (status, log) = program.signal("-TERM").await;
+    assert_eq!(status.code(), Some(0));
+    assert!(!log.contains(token));
+}

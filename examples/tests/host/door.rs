@@ -166,6 +166,26 @@ async fn a_manifest_that_was_changed_or_is_of_somebody_else_starts_no_host() {
 }
 
 #[tokio::test]
+async fn a_hangup_reads_the_manifest_again() {
+    let signed = Signed::new();
+    let manifest = signed.path("manifest.json");
+    let arguments = [
+        "--manifest",
+        &manifest,
+        "--trusted-key",
+        &signed.key,
+        "--trusted-author",
+        "our-team",
+    ];
+    let program = crate::process::Program::with(&arguments, &[]).await;
+    fs::write(&manifest, "{}").unwrap();
+    program.send("-HUP").await;
+    let (status, log) = program.signal("-TERM").await;
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("the manifest was not read again"), "{log}");
+}
+
+#[tokio::test]
 async fn a_file_may_say_all_of_admission() {
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();

@@ -35,7 +35,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let limiter = builder
         .with_deadline(Duration::from_secs(5))
-        .on_unavailable(OnUnavailable::Deny)
+        .with_on_unavailable(OnUnavailable::Deny)
         .build()?;
     limiter.connected().await?;
     let end = Instant::now() + Duration::from_millis(millis.parse()?);

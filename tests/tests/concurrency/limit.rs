@@ -2,11 +2,11 @@
 
 use std::pin::pin;
 
-use http::{HeaderValue, Request, request::Parts};
+use http::{HeaderValue, Request};
 use http_body_util::BodyExt;
 use tower::{Layer, ServiceExt};
 use tower_plugin_ratelimit::{
-    OnMissingKey, ResponseBody,
+    OnMissingKey, RequestHead, ResponseBody,
     concurrency::{
         Concurrency, ConcurrencyLimitLayer, ConcurrencyLimiter, InvalidConcurrency, PermitBody,
     },
@@ -120,7 +120,7 @@ async fn beyond_the_total_the_server_is_overloaded_and_no_key_is_blamed() {
 #[tokio::test]
 async fn what_a_request_without_a_key_gets_is_the_operators_choice() {
     async fn two(on_missing_key: OnMissingKey) -> [u16; 2] {
-        let layer = one_at_a_time().with_missing_key(on_missing_key);
+        let layer = one_at_a_time().with_on_missing_key(on_missing_key);
         let first = call(&layer, Request::default()).await;
         let second = call(&layer, Request::default()).await;
         [first.status().as_u16(), second.status().as_u16()]
@@ -196,7 +196,7 @@ fn an_impossible_limit_is_refused_with_its_range() {
     assert_eq!(limit.with_total(8).unwrap().total(), 8);
 }
 
-fn one_at_a_time() -> ConcurrencyLimitLayer<fn(&Parts) -> Option<String>> {
+fn one_at_a_time() -> ConcurrencyLimitLayer<fn(&RequestHead<'_>) -> Option<String>> {
     ConcurrencyLimitLayer::new(per_key(1), by_tenant)
 }
 
@@ -216,8 +216,8 @@ async fn call<K: key::Key + Clone>(
 }
 
 /// What a request is for; without the header it has no key.
-fn by_tenant(parts: &Parts) -> Option<String> {
-    let tenant = parts.headers.get("x-tenant")?;
+fn by_tenant(request: &RequestHead<'_>) -> Option<String> {
+    let tenant = request.headers.get("x-tenant")?;
     Some(tenant.to_str().ok()?.to_owned())
 }
 

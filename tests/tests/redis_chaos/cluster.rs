@@ -24,7 +24,7 @@ const PARTIAL: &[&str] = &["--cluster-require-full-coverage", "no"];
 fn limiter(cluster: &RedisCluster, leases: bool, prefix: &str) -> RedisLimiter {
     with_mode(RedisLimiter::cluster_builder(cluster.urls()), leases)
         .with_prefix(prefix)
-        .on_unavailable(OnUnavailable::Deny)
+        .with_on_unavailable(OnUnavailable::Deny)
         .build()
         .unwrap()
 }

@@ -32,7 +32,7 @@ pub(crate) fn policy(name: &str, quotas: &[&str]) -> Policy {
 
 pub(crate) fn limiter(url: &str, leases: bool, on_unavailable: OnUnavailable) -> RedisLimiter {
     with_mode(RedisLimiter::builder(url), leases)
-        .on_unavailable(on_unavailable)
+        .with_on_unavailable(on_unavailable)
         .build()
         .unwrap()
 }

@@ -120,7 +120,10 @@ async fn a_slow_server_is_waited_for_a_few_times_and_then_not_at_all() {
         } else {
             builder
         };
-        let replica = builder.on_unavailable(OnUnavailable::Deny).build().unwrap();
+        let replica = builder
+            .with_on_unavailable(OnUnavailable::Deny)
+            .build()
+            .unwrap();
         replica.connected().await.unwrap();
         let steady = policy("steady", &[STEADY]);
         let replicas = [replica];
@@ -161,7 +164,7 @@ async fn many_keys_on_a_long_way_do_not_wait_for_longer_than_their_deadline() {
     let limiter = RedisLimiter::builder(proxy.url())
         .with_lanes(1)
         .with_deadline(deadline)
-        .on_unavailable(OnUnavailable::Deny)
+        .with_on_unavailable(OnUnavailable::Deny)
         .build()
         .unwrap();
     limiter.connected().await.unwrap();
@@ -193,7 +196,7 @@ async fn a_new_connection_is_not_given_up_for_what_failed_on_the_old_one() {
     let limiter = RedisLimiter::builder(proxy.url())
         .with_lanes(2)
         .with_deadline(Duration::from_millis(500))
-        .on_unavailable(OnUnavailable::Deny)
+        .with_on_unavailable(OnUnavailable::Deny)
         .build()
         .unwrap();
     limiter.connected().await.unwrap();

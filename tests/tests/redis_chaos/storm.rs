@@ -39,7 +39,7 @@ async fn whatever_callers_and_the_network_do_nobody_hangs_and_nothing_is_left() 
     for leases in [false, true] {
         let tasks = Tasks::now();
         let limiter = with_mode(RedisLimiter::builder(proxy.url()), leases)
-            .on_unavailable(OnUnavailable::Deny)
+            .with_on_unavailable(OnUnavailable::Deny)
             .with_queue(150)
             .with_local_keys(64)
             .build()

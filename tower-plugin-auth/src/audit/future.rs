@@ -12,6 +12,7 @@ use super::request::Seen;
 
 pin_project! {
     /// The response of [`Audit`](super::Audit): the inner service's.
+    #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F> {
         #[pin]
         inner: F,

@@ -118,6 +118,7 @@ impl<S: fmt::Debug> fmt::Debug for BearerAuthenticator<S> {
 
 pin_project! {
     /// A bearer token being verified by a store that could not answer at once.
+    #[must_use = "futures do nothing unless polled"]
     pub struct BearerFuture<S: TokenStore> {
         claimed: Option<HeaderValue>,
         #[pin]

@@ -88,6 +88,7 @@ impl<A: Authenticator> Authenticator for Deadline<A> {
 
 pin_project! {
     /// An answer that is waited for until the time is up.
+    #[must_use = "futures do nothing unless polled"]
     pub struct DeadlineFuture<F> {
         #[pin]
         decision: F,

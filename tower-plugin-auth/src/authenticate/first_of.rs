@@ -143,6 +143,7 @@ impl fmt::Debug for FirstOfBuilder {
 }
 
 /// One of several authenticators waiting for its answer.
+#[must_use = "futures do nothing unless polled"]
 pub struct FirstOfFuture {
     waiting: BoxedDecision,
     /// Whom to ask if it finds no credential.

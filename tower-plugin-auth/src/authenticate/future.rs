@@ -15,6 +15,7 @@ use crate::audit::Note;
 
 pin_project! {
     /// The response of [`Auth`](super::Auth): a refusal, or what the inner service answers.
+    #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, D, ReqBody, ResBody>
     where
         S: Service<Request<ReqBody>>,

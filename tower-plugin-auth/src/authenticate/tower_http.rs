@@ -148,6 +148,7 @@ impl<A: fmt::Debug, ResBody> fmt::Debug for RequestAuthorizer<A, ResBody> {
 
 pin_project! {
     /// A request whose sender is being found out.
+    #[must_use = "futures do nothing unless polled"]
     pub struct Authorizing<F, B, ResBody> {
         #[pin]
         answer: AnswerFuture<Result<Principal, AuthError>, F>,

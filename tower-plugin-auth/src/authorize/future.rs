@@ -11,6 +11,7 @@ use tower_plugin_core::ResponseBody;
 
 pin_project! {
     /// The response of [`Authorize`](super::Authorize): a refusal, or what the inner service answers.
+    #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F, B> {
         #[pin]
         state: State<F, B>,

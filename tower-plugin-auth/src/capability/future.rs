@@ -20,6 +20,7 @@ use crate::{
 
 pin_project! {
     /// The response of [`CapabilityGuard`](super::CapabilityGuard): a refusal, or what the capability answers.
+    #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, G, ReqBody, ResBody>
     where
         S: Service<Request<ReqBody>>,

@@ -18,6 +18,7 @@ use super::{
 
 pin_project! {
     /// The response of [`Bearer`](super::Bearer): what the inner service answers, or that there was no token.
+    #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, T, ReqBody, ResBody>
     where
         S: Service<Request<ReqBody>>,

@@ -2,13 +2,13 @@
 
 use std::{num::NonZeroU32, time::SystemTime};
 
-use subtle::{Choice, ConstantTimeEq};
+use subtle::Choice;
 use tower_plugin_core::Principal;
 
 use super::{
     DenialReason, GrantRecord, LinkId, PresentedGrant, Restriction, Thumbprint, chain::Signature,
 };
-use crate::token::KeyRing;
+use crate::token::{KeyRing, same_digest};
 
 /// Decides whether a presented grant lets a request pass.
 ///
@@ -34,7 +34,7 @@ pub fn check(
 
     let is_known = Choice::from(u8::from(is_known_key && record.is_some()));
     let sent = presented.signature();
-    let is_same = chain.last.as_bytes().ct_eq(sent.as_bytes());
+    let is_same = same_digest(chain.last.as_bytes(), sent.as_bytes());
     let is_genuine: bool = (is_same & is_known).into();
     let record = record.ok_or(DenialReason::Unknown)?;
     if !is_genuine {

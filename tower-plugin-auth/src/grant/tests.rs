@@ -132,7 +132,11 @@ fn a_grant_permits_what_both_its_permissions_and_its_scope_cover() {
 #[test]
 fn each_caveat_takes_away_what_it_says_and_nothing_else() {
     let owner = cache();
-    let met = |caveat: Caveat, asked: Asked<'_>| match refusal(|r| r, &[caveat.clone()], &asked) {
+    let met = |caveat: Caveat, asked: Asked<'_>| match refusal(
+        |r| r,
+        std::slice::from_ref(&caveat),
+        &asked,
+    ) {
         None => true,
         Some(DenialReason::Caveat(kind)) if kind == caveat.kind() => false,
         Some(other) => panic!("{other}"),

@@ -12,6 +12,7 @@ use super::EXPIRES_IN;
 
 pin_project! {
     /// The response of [`RefreshHint`](super::RefreshHint): the inner service's, maybe with a header more.
+    #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F> {
         #[pin]
         inner: F,

@@ -19,8 +19,7 @@ pub fn check(
     record: Option<&Record>,
     now: SystemTime,
 ) -> Result<(), InvalidReason> {
-    // Where there is no record, the same is done with one that fits no token: whether there is one, a
-    // caller cannot tell by the time it takes.
+    // Where there is no record, the same is done with one that fits no token.
     let described = record.unwrap_or(keys.stand_in());
     // A store that answers with another token's record must not let anyone in.
     let fits = (described.id() == presented.id()) & (described.kind() == presented.kind());

@@ -4,13 +4,14 @@ use std::{fmt, time::UNIX_EPOCH};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use subtle::{Choice, ConstantTimeEq};
+use subtle::Choice;
 use tower_plugin_core::Principal;
 use zeroize::Zeroizing;
 
 use super::{
     PresentedToken, Record, Rng, RngError, TokenId, TokenKind,
     format::{ID_LEN, SECRET_LEN},
+    same::same_digest,
 };
 
 /// One key of a [`KeyRing`] and the number records name it by.
@@ -194,7 +195,7 @@ impl KeyRing {
         let known = Choice::from(u8::from(found.is_some()));
         let pepper = found.unwrap_or(&self.active);
         let digest = pepper.digest(presented.kind(), &presented.id(), presented.secret());
-        (digest.0.ct_eq(&verifier.0) & known).into()
+        (same_digest(&digest.0, &verifier.0) & known).into()
     }
 
     #[cfg(all(feature = "audit-file", unix))]

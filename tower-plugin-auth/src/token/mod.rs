@@ -29,6 +29,7 @@ mod mint;
 mod record;
 mod rng;
 mod runtime_id;
+mod same;
 mod secret;
 
 pub use check::{InvalidReason, check};
@@ -40,4 +41,5 @@ pub use record::{EXPIRES_AT, InvalidRecord, Record};
 pub(crate) use record::{MAX_ATTRIBUTES, Reader, Writer};
 pub use rng::{Rng, RngError};
 pub use runtime_id::{InvalidSelfId, SelfId};
+pub(crate) use same::same_digest;
 pub use secret::SecretToken;

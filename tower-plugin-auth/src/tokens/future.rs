@@ -12,6 +12,7 @@ use crate::{store::TokenStore, token::PresentedToken};
 
 pin_project! {
     /// A verification waiting for its store.
+    #[must_use = "futures do nothing unless polled"]
     pub struct Verifying<S: TokenStore> {
         #[pin]
         state: State<S, S::Lookup>,

@@ -49,7 +49,8 @@ pub struct PeerAddr(pub SocketAddr);
 pub struct ClientIp {
     trusted: Box<[IpNet]>,
     header: ForwardedHeader,
-    ipv6_prefix: u8,
+    /// Which bits of an IPv6 address [`group`](Self::group) keeps.
+    ipv6_mask: u128,
 }
 
 /// The header in which trusted proxies write whom they forward for.
@@ -71,7 +72,7 @@ impl ClientIp {
         Self {
             trusted: Box::default(),
             header: ForwardedHeader::default(),
-            ipv6_prefix: 64,
+            ipv6_mask: mask(64),
         }
     }
 
@@ -97,7 +98,7 @@ impl ClientIp {
         if !(1..=128).contains(&bits) {
             return Err(InvalidClientIp { bits });
         }
-        self.ipv6_prefix = bits;
+        self.ipv6_mask = mask(bits);
         Ok(self)
     }
 
@@ -107,10 +108,15 @@ impl ClientIp {
     #[must_use]
     pub fn of(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
         let peer = unified(peer_addr(extensions)?.ip());
+        Some(self.of_peer(headers, peer))
+    }
+
+    #[inline]
+    fn of_peer(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
         if self.trusted.is_empty() || !self.is_trusted(peer) {
-            return Some(peer);
+            return peer;
         }
-        Some(self.forwarded_for(headers, peer))
+        self.forwarded_for(headers, peer)
     }
 
     #[cold]
@@ -124,13 +130,35 @@ impl ClientIp {
     #[inline]
     #[must_use]
     pub fn group(&self, ip: IpAddr) -> IpAddr {
-        match unified(ip) {
-            v4 @ IpAddr::V4(_) => v4,
+        unified(IpAddr::V6(Ipv6Addr::from_bits(self.group_bits(ip))))
+    }
+
+    /// The [group](Self::group) of the client, as the bits of an IPv6 address (IPv4 is written as
+    /// `::ffff:a.b.c.d`): what a rate limit is keyed by. `None` where [`of`](Self::of) is.
+    #[inline]
+    #[must_use]
+    pub fn group_of(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<u128> {
+        let peer = peer_addr(extensions)?.ip();
+        if self.trusted.is_empty() {
+            return Some(self.group_bits(peer));
+        }
+        Some(self.group_bits(self.of_peer(headers, unified(peer))))
+    }
+
+    /// The [group](Self::group) of an address, as [`group_of`](Self::group_of) writes it.
+    #[inline]
+    #[must_use]
+    pub const fn group_bits(&self, ip: IpAddr) -> u128 {
+        match ip {
+            IpAddr::V4(v4) => MAPPED | v4.to_bits() as u128,
             IpAddr::V6(v6) => {
-                let mask = u128::MAX
-                    .checked_shl(128 - u32::from(self.ipv6_prefix))
-                    .unwrap_or(0);
-                IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & mask))
+                let bits = v6.to_bits();
+                // IPv4 written as IPv6 is IPv4, which is not grouped.
+                if bits >> 32 == MAPPED >> 32 {
+                    bits
+                } else {
+                    bits & self.ipv6_mask
+                }
             }
         }
     }
@@ -159,6 +187,17 @@ impl fmt::Display for InvalidClientIp {
 }
 
 impl std::error::Error for InvalidClientIp {}
+
+/// The leading bits of an IPv6 address.
+const fn mask(bits: u8) -> u128 {
+    match u128::MAX.checked_shl(128 - bits as u32) {
+        Some(mask) => mask,
+        None => 0,
+    }
+}
+
+/// `::ffff:0:0`, under which IPv4 is written as IPv6.
+const MAPPED: u128 = 0xffff << 32;
 
 /// IPv4 written as IPv6 is the same client; without this, all of IPv4 would share one /64.
 #[inline]

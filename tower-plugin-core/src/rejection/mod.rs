@@ -44,6 +44,7 @@ struct Inner {
     retry_after: Option<Duration>,
     violations: Vec<Violation>,
     violations_left_out: bool,
+    problem: Prepared,
 }
 
 impl Rejection {
@@ -64,6 +65,7 @@ impl Rejection {
             retry_after: None,
             violations: Vec::new(),
             violations_left_out: false,
+            problem: Prepared::default(),
         }))
     }
 
@@ -71,6 +73,7 @@ impl Rejection {
     #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {
         self.0.status = status;
+        self.0.problem = Prepared::default();
         self
     }
 
@@ -78,6 +81,7 @@ impl Rejection {
     #[must_use]
     pub fn with_problem_type(mut self, uri: &'static str) -> Self {
         self.0.problem_type = Some(uri);
+        self.0.problem = Prepared::default();
         self
     }
 
@@ -110,6 +114,20 @@ impl Rejection {
         } else {
             self.0.violations_left_out = true;
         }
+        self.0.problem = Prepared::default();
+        self
+    }
+
+    /// Writes the body for plain HTTP callers now, so that its clones need not.
+    ///
+    /// For a refusal that many callers get, whatever the headers and the delay added to each: a layer keeps
+    /// one and clones it. Nothing that is told changes.
+    #[must_use]
+    pub fn prepared(mut self) -> Self {
+        let problem = Bytes::from(problem::body(&self));
+        // The first clone of it allocates what later ones share: not on a request's way.
+        drop(problem.clone());
+        self.0.problem = Prepared(Some(problem));
         self
     }
 
@@ -158,8 +176,9 @@ impl Rejection {
     /// Renders the refusal in the protocol of the request with these headers.
     #[must_use]
     pub fn into_response<B>(self, request: &HeaderMap) -> Response<ResponseBody<B>> {
-        self.respond(request, |rejection| {
-            Content::text(PROBLEM_JSON, problem::body(rejection))
+        self.respond(request, |rejection| match &rejection.0.problem.0 {
+            Some(prepared) => Content::new(PROBLEM_JSON, prepared.clone()),
+            None => Content::text(PROBLEM_JSON, problem::body(rejection)),
         })
     }
 
@@ -216,8 +235,9 @@ impl Rejection {
         let mut response = Response::new(ResponseBody::full(content.body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        // All of them and a few of the outer layers': grown once.
-        headers.reserve(self.headers().len() + 8);
+        let is_grpc = matches!(protocol, Protocol::Grpc | Protocol::GrpcWeb);
+        // All of them and a `content-length`: grown once, and no larger than an allocator is quick with.
+        headers.reserve(self.headers().len() + if is_grpc { 6 } else { 4 });
         for (name, value) in self.headers() {
             if !belongs_to_rendering(name) {
                 headers.append(name, value.clone());
@@ -228,13 +248,26 @@ impl Rejection {
         }
         headers.insert(CONTENT_TYPE, content.content_type);
         headers.insert(CACHE_CONTROL, NO_STORE);
-        if matches!(protocol, Protocol::Grpc | Protocol::GrpcWeb) {
+        if is_grpc {
             grpc::write_status(&self, headers);
         }
         response.extensions_mut().insert(self);
         response
     }
 }
+
+/// Problem details that were written beforehand. They say what the rest of the refusal says, so they make
+/// no difference between two.
+#[derive(Clone, Debug, Default)]
+struct Prepared(Option<Bytes>);
+
+impl PartialEq for Prepared {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Prepared {}
 
 struct Content {
     content_type: HeaderValue,

@@ -313,3 +313,29 @@ fn assert_common(head: &http::response::Parts, content_type: &str) {
     assert_eq!(head.headers[CACHE_CONTROL], "no-store");
     assert_eq!(head.headers[RETRY_AFTER], "1");
 }
+
+#[test]
+fn a_prepared_refusal_is_told_as_any_other() {
+    let plain = Rejection::new(Code::ResourceExhausted, "RATE_LIMITED", "too many requests")
+        .with_problem_type("https://example.com/quota");
+    let later = |rejection: Rejection| {
+        [
+            rejection.clone(),
+            rejection.clone().with_retry_after(Duration::from_secs(7)),
+            rejection.clone().with_status(StatusCode::FORBIDDEN),
+            rejection.clone().with_problem_type("about:blank"),
+            rejection.with_violation(Violation::new("a", "B", "c")),
+        ]
+    };
+    let told = |rejection: Rejection| {
+        let (head, body) = rendered(rejection, "text/plain");
+        (head.status, head.headers, body)
+    };
+    for (prepared, plain) in later(plain.clone().prepared())
+        .into_iter()
+        .zip(later(plain))
+    {
+        assert_eq!(prepared, plain);
+        assert_eq!(told(prepared), told(plain));
+    }
+}

@@ -18,6 +18,7 @@ pin_project! {
     /// The response of [`ConcurrencyLimit`](super::ConcurrencyLimit).
     ///
     /// Dropped before it is done, it gives back its permit or its place in the line.
+    #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, ReqBody, ResBody>
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>>,

@@ -36,7 +36,7 @@ impl<K: Key> ConcurrencyLimitLayer<K> {
     }
 
     /// Chooses what becomes of requests without a key; they are refused by default.
-    pub fn with_missing_key(mut self, on_missing_key: OnMissingKey) -> Self {
+    pub fn with_on_missing_key(mut self, on_missing_key: OnMissingKey) -> Self {
         self.settings = Arc::new(Settings::new(self.limiter.limit(), on_missing_key));
         self
     }

@@ -6,7 +6,7 @@ use std::{
 
 use http::{Request, Response};
 use http_body::Body;
-use tower_plugin_core::ResponseBody;
+use tower_plugin_core::{RequestHead, ResponseBody};
 use tower_service::Service;
 
 use super::{
@@ -72,14 +72,11 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let (parts, body) = request.into_parts();
-        match self.settings.plan(&self.limiter, &self.key, &parts) {
-            Plan::Admit(permit) => {
-                let future = self.inner.call(Request::from_parts(parts, body));
-                ResponseFuture::calling(future, permit)
-            }
+        let head = RequestHead::from(&request);
+        match self.settings.plan(&self.limiter, &self.key, &head) {
+            Plan::Admit(permit) => ResponseFuture::calling(self.inner.call(request), permit),
             Plan::Refuse(rejection) => {
-                ResponseFuture::refused(rejection.into_response(&parts.headers))
+                ResponseFuture::refused(rejection.into_response(request.headers()))
             }
             Plan::Wait(ticket) => {
                 // The clone may not be ready: hand the one that is to the future, keep the clone.
@@ -87,7 +84,6 @@ where
                 let clone = self.inner.clone();
                 let ready = mem::replace(&mut self.inner, clone);
                 let max_wait = self.limiter.limit().max_wait();
-                let request = Request::from_parts(parts, body);
                 ResponseFuture::waiting(ticket, max_wait, ready, request, &self.settings)
             }
         }

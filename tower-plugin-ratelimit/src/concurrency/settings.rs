@@ -4,8 +4,8 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderName, HeaderValue, request::Parts};
-use tower_plugin_core::{Code, Rejection};
+use http::{HeaderName, HeaderValue};
+use tower_plugin_core::{Code, Rejection, RequestHead};
 
 use super::{
     Concurrency, ConcurrencyLimiter, Permit,
@@ -21,8 +21,8 @@ use crate::{
 pub(super) struct Settings {
     on_missing_key: OnMissingKey,
     name: Box<str>,
-    /// `RateLimit-Policy` and `RateLimit`: refusals all say the same.
-    headers: [(HeaderName, HeaderValue); 2],
+    /// Refusals all say the same.
+    refusal: Rejection,
     has_logged_missing_key: AtomicBool,
 }
 
@@ -42,23 +42,33 @@ impl Settings {
         Self {
             on_missing_key,
             name: name.into(),
-            headers: [
-                (
-                    HeaderName::from_static("ratelimit-policy"),
-                    value(format!("\"{name}\";q={max};qu=\"concurrent-requests\"")),
-                ),
-                (
-                    HeaderName::from_static("ratelimit"),
-                    value(format!("\"{name}\";r=0")),
-                ),
-            ],
+            refusal: Rejection::new(
+                Code::ResourceExhausted,
+                "CONCURRENCY_LIMITED",
+                "too many requests at once",
+            )
+            .with_retry_after(SOON)
+            .with_header(
+                HeaderName::from_static("ratelimit-policy"),
+                value(format!("\"{name}\";q={max};qu=\"concurrent-requests\"")),
+            )
+            .with_header(
+                HeaderName::from_static("ratelimit"),
+                value(format!("\"{name}\";r=0")),
+            )
+            .prepared(),
             has_logged_missing_key: AtomicBool::new(false),
         }
     }
 
-    pub(super) fn plan(&self, limiter: &ConcurrencyLimiter, key: &impl Key, parts: &Parts) -> Plan {
+    pub(super) fn plan(
+        &self,
+        limiter: &ConcurrencyLimiter,
+        key: &impl Key,
+        request: &RequestHead<'_>,
+    ) -> Plan {
         let mut hasher = limiter.hasher();
-        if let Err(missing) = key.key(parts, &mut hasher) {
+        if let Err(missing) = key.key(request, &mut hasher) {
             match self.on_missing_key {
                 OnMissingKey::Refuse => return Plan::Refuse(self.missing_key(missing)),
                 OnMissingKey::Skip => return Plan::Admit(None),
@@ -76,16 +86,7 @@ impl Settings {
 
     pub(super) fn refusal(&self) -> Rejection {
         tracing::debug!(policy = &*self.name, "too many requests in flight");
-        let rejection = Rejection::new(
-            Code::ResourceExhausted,
-            "CONCURRENCY_LIMITED",
-            "too many requests at once",
-        );
-        let rejection = rejection.with_retry_after(SOON);
-        let [policy, state] = self.headers.clone();
-        rejection
-            .with_header(policy.0, policy.1)
-            .with_header(state.0, state.1)
+        self.refusal.clone()
     }
 
     fn overload(&self) -> Rejection {

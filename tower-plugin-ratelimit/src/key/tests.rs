@@ -1,5 +1,6 @@
 use std::hash::DefaultHasher;
 
+use http::request::Parts;
 use tower_plugin_core::PeerAddr;
 
 use super::*;
@@ -50,7 +51,7 @@ fn what_is_missing_is_named() {
     let told = |error: Result<u64, MissingKey>| error.unwrap_err().to_string();
     assert!(told(hash(&ClientIp::peer(), &nowhere)).contains("connect info"));
     assert!(told(hash(&(Global, Principal), &nowhere)).contains("principal"));
-    assert!(told(hash(&|_: &Parts| None::<u8>, &nowhere)).contains("closure"));
+    assert!(told(hash(&|_: &RequestHead<'_>| None::<u8>, &nowhere)).contains("closure"));
     let by_header = UntrustedHeader(HeaderName::from_static("x-tenant"));
     assert!(told(hash(&by_header, &nowhere)).contains("header"));
 }
@@ -107,7 +108,9 @@ fn a_key_written_as_a_value_is_the_key_of_the_request() {
     let policy = crate::Policy::from(crate::Quota::per_hour(1).unwrap());
     let check = |hasher| crate::Limiter::check(&limiter, &policy, hasher, crate::Cost::ONE);
     let mut of_request = crate::Limiter::hasher(&limiter, &policy);
-    (Principal, Route).key(&parts, &mut of_request).unwrap();
+    (Principal, Route)
+        .key(&(&parts).into(), &mut of_request)
+        .unwrap();
     assert!(matches!(check(of_request), tower_plugin_core::Answer::Ready(Ok(d)) if d.is_allowed()));
     let of_value = limiter.check_key(&policy, (principal, route), crate::Cost::ONE);
     assert!(!of_value.is_allowed());
@@ -176,7 +179,7 @@ async fn ids_in_a_matched_path_make_no_new_routes() {
 
 fn hash(key: &impl Key, parts: &Parts) -> Result<u64, MissingKey> {
     let mut hasher = DefaultHasher::new();
-    key.key(parts, &mut hasher)?;
+    key.key(&parts.into(), &mut hasher)?;
     Ok(hasher.finish())
 }
 

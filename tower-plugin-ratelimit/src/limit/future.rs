@@ -21,6 +21,7 @@ pin_project! {
     ///
     /// Dropped before its turn, a request that waits gives back what it was to pay; dropped later it
     /// leaves nothing behind but what was debited.
+    #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, L, ReqBody, ResBody>
     where
         S: Service<Request<ReqBody>>,
@@ -44,6 +45,10 @@ pin_project! {
             waiting: Option<Box<Waiting<S, L, ReqBody>>>,
         },
         Calling {
+            #[pin]
+            future: F,
+        },
+        Following {
             #[pin]
             future: F,
             ticket: Option<Box<Ticket<L>>>,
@@ -71,9 +76,18 @@ where
     L: Limiter,
 {
     #[inline]
-    pub(super) const fn calling(future: S::Future, ticket: Option<Box<Ticket<L>>>) -> Self {
+    pub(super) const fn calling(future: S::Future) -> Self {
         Self {
-            state: State::Calling { future, ticket },
+            state: State::Calling { future },
+        }
+    }
+
+    pub(super) const fn following(future: S::Future, ticket: Box<Ticket<L>>) -> Self {
+        Self {
+            state: State::Following {
+                future,
+                ticket: Some(ticket),
+            },
         }
     }
 
@@ -111,9 +125,12 @@ where
                     request,
                 })),
             },
-            Next::Call(ticket) => Self::Calling {
+            Next::Call => Self::Calling {
                 future: service.call(request),
-                ticket,
+            },
+            Next::Follow(ticket) => Self::Following {
+                future: service.call(request),
+                ticket: Some(ticket),
             },
             Next::Refuse(rejection) => Self::Refused {
                 response: Some(settings.respond(rejection, request.headers())),
@@ -135,17 +152,44 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
+        // Nearly always: what the inner service answers is the answer.
+        if let StateProj::Calling { future } = state.as_mut().project() {
+            return future
+                .poll(cx)
+                .map_ok(|response| response.map(ResponseBody::inner));
+        }
+        state.poll_rest(cx)
+    }
+}
+
+impl<S, L, ReqBody, ResBody> State<S, S::Future, L, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    L: Limiter,
+{
+    /// Out of the way of those who have nothing to wait for but the inner service.
+    #[inline(never)]
+    fn poll_rest(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<ResponseBody<ResBody>>, S::Error>> {
+        let mut state = self.as_mut();
         loop {
             // Polled again after it was done, a future stays silent rather than panic.
             let next = match state.as_mut().project() {
-                StateProj::Calling { future, ticket } => {
+                StateProj::Calling { future } => {
+                    return future
+                        .poll(cx)
+                        .map_ok(|response| response.map(ResponseBody::inner));
+                }
+                StateProj::Following { future, ticket } => {
                     let response = ready!(future.poll(cx))?.map(ResponseBody::inner);
                     let Some(ticket) = ticket.take() else {
                         return Poll::Ready(Ok(response));
                     };
                     match ticket.settle(response) {
                         (response, None) => return Poll::Ready(Ok(response)),
-                        (response, Some(settling)) => State::Settling {
+                        (response, Some(settling)) => Self::Settling {
                             settling,
                             response: Some(response),
                         },
@@ -170,7 +214,7 @@ where
                         request,
                     } = *asking;
                     let settings = ask.account.share_settings();
-                    State::of(ask.account.judge(answer), service, request, &settings)
+                    Self::of(ask.account.judge(answer), service, request, &settings)
                 }
                 StateProj::Waiting { waiting } => {
                     match waiting.as_mut() {
@@ -181,7 +225,10 @@ where
                         return Poll::Pending;
                     };
                     let (future, ticket) = (*waiting).call();
-                    State::Calling { future, ticket }
+                    match ticket {
+                        None => Self::Calling { future },
+                        ticket => Self::Following { future, ticket },
+                    }
                 }
                 StateProj::Settling { settling, response } => {
                     // Settled or not, the request was served.

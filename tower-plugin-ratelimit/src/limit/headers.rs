@@ -38,7 +38,7 @@ pub enum LegacyHeaders {
 /// `q` is the burst, which is what [`state`] counts down from, and `w` the time it takes to come back,
 /// so that `q` per `w` is the rate. A sub-second window is told as one second.
 pub(crate) fn policy(name: &str, quotas: &[Quota]) -> HeaderValue {
-    let mut out = Text::default();
+    let mut out = Text::<{ Policy::MAX_QUOTAS * ITEM }>::new();
     for (index, quota) in quotas.iter().enumerate() {
         if index > 0 {
             out.push(b", ");
@@ -57,7 +57,7 @@ pub(crate) fn policy(name: &str, quotas: &[Quota]) -> HeaderValue {
 
 /// `"api";r=7;t=1`: `r` is left, and in `t` seconds there is more.
 pub(super) fn state(policy: &Policy, decision: &Decision) -> HeaderValue {
-    let mut out = Text::default();
+    let mut out = Text::<ITEM>::new();
     out.push_name(policy.name(), policy.quotas().len(), decision.quota_index());
     out.push(b";r=");
     out.push_number(u64::from(decision.remaining()));
@@ -69,24 +69,25 @@ pub(super) fn state(policy: &Policy, decision: &Decision) -> HeaderValue {
     out.value()
 }
 
-/// The headers a decision is told by, as many as were asked for.
-pub(super) fn of(
+/// Tells a decision by its headers, as many as were asked for.
+pub(super) fn tell<T>(
     policy: &Policy,
     decision: &Decision,
     legacy: LegacyHeaders,
-) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-    let standard = [
-        (RATELIMIT_POLICY, policy.header()),
-        (RATELIMIT, state(policy, decision)),
-    ];
-    let legacy = (legacy == LegacyHeaders::XRateLimit).then(|| {
-        [
-            (X_LIMIT, HeaderValue::from(decision.limit())),
-            (X_REMAINING, HeaderValue::from(decision.remaining())),
-            (X_RESET, HeaderValue::from(seconds_up(decision.reset()))),
-        ]
-    });
-    standard.into_iter().chain(legacy.into_iter().flatten())
+    to: T,
+    tell: impl Fn(T, HeaderName, HeaderValue) -> T,
+) -> T {
+    let to = tell(to, RATELIMIT_POLICY, policy.header());
+    let to = tell(to, RATELIMIT, state(policy, decision));
+    match legacy {
+        LegacyHeaders::None => to,
+        LegacyHeaders::XRateLimit => {
+            let to = tell(to, X_LIMIT, HeaderValue::from(decision.limit()));
+            let to = tell(to, X_REMAINING, HeaderValue::from(decision.remaining()));
+            let reset = seconds_up(decision.reset());
+            tell(to, X_RESET, HeaderValue::from(reset))
+        }
+    }
 }
 
 /// Rounded up: nobody is told to come back too early.
@@ -96,21 +97,19 @@ fn seconds_up(duration: Duration) -> u64 {
 
 /// Text on the stack, so that a value is one allocation of the right size, and digits without the
 /// formatting machinery, which a flood of refusals would pay for.
-struct Text {
-    bytes: [u8; TEXT],
+struct Text<const SIZE: usize> {
+    bytes: [u8; SIZE],
     length: usize,
 }
 
-impl Default for Text {
-    fn default() -> Self {
+impl<const SIZE: usize> Text<SIZE> {
+    const fn new() -> Self {
         Self {
-            bytes: [0; TEXT],
+            bytes: [0; SIZE],
             length: 0,
         }
     }
-}
 
-impl Text {
     fn push(&mut self, text: &[u8]) {
         let end = self.length + text.len();
         if let Some(room) = self.bytes.get_mut(self.length..end) {
@@ -148,8 +147,8 @@ impl Text {
     }
 }
 
-/// Four items of a name of 64 characters and two numbers.
-const TEXT: usize = 4 * (64 + 48);
+/// A name of 64 characters and two numbers.
+const ITEM: usize = 64 + 48;
 
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Response, request::Parts, response};
+use http::{Response, response};
 use tower_layer::Layer;
-use tower_plugin_core::Rejection;
+use tower_plugin_core::{Rejection, RequestHead};
 
 use super::{
     Counts, LegacyHeaders, Mode, OnMissingKey, PolicySource, RateLimit, RateLimitHeaders,
@@ -48,7 +48,7 @@ impl<K: Key, L: Limiter> RateLimitLayer<K, L> {
     /// Limits only requests for which this is true.
     pub fn with_filter<F>(self, applies: F) -> Self
     where
-        F: Fn(&Parts) -> bool + Send + Sync + 'static,
+        F: Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
     {
         self.set(|settings| settings.filter = Some(Arc::new(applies)))
     }
@@ -56,7 +56,7 @@ impl<K: Key, L: Limiter> RateLimitLayer<K, L> {
     /// Says what a request costs; 1 by default.
     pub fn with_cost<F>(self, cost: F) -> Self
     where
-        F: Fn(&Parts) -> Cost + Send + Sync + 'static,
+        F: Fn(&RequestHead<'_>) -> Cost + Send + Sync + 'static,
     {
         self.set(|settings| settings.cost = Some(Arc::new(cost)))
     }
@@ -109,7 +109,7 @@ impl<K: Key, L: Limiter> RateLimitLayer<K, L> {
     }
 
     /// Chooses what becomes of requests without a key; they are refused by default.
-    pub fn with_missing_key(self, on_missing_key: OnMissingKey) -> Self {
+    pub fn with_on_missing_key(self, on_missing_key: OnMissingKey) -> Self {
         self.set(|settings| settings.on_missing_key = on_missing_key)
     }
 

@@ -11,6 +11,31 @@ use super::{
 };
 use crate::{Decision, Policy, Unavailable, Verdict};
 
+/// What all who are over a quota are told alike, written beforehand: a flood of refusals must cost
+/// little.
+#[derive(Clone)]
+pub(super) struct Refusals {
+    rate_limited: Rejection,
+    too_costly: Rejection,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        let prepared = |reason, message| {
+            Rejection::new(Code::ResourceExhausted, reason, message)
+                .with_problem_type(QUOTA_EXCEEDED)
+                .prepared()
+        };
+        Self {
+            rate_limited: prepared("RATE_LIMITED", "rate limit exceeded"),
+            too_costly: prepared(
+                "COST_EXCEEDS_BURST",
+                "the request costs more than its limit ever allows",
+            ),
+        }
+    }
+}
+
 impl Settings {
     /// Over a quota. `retry_after` is the decision's own, or how long the request would have waited.
     pub(super) fn over_quota(
@@ -19,24 +44,23 @@ impl Settings {
         decision: &Decision,
         retry_after: Option<Duration>,
     ) -> Rejection {
-        let (reason, message) = match decision.verdict() {
-            Verdict::CostExceedsBurst => (
-                "COST_EXCEEDS_BURST",
-                "the request costs more than its limit ever allows",
-            ),
-            Verdict::Allow { .. } | Verdict::Deny { .. } => ("RATE_LIMITED", "rate limit exceeded"),
+        let mut rejection = match decision.verdict() {
+            Verdict::CostExceedsBurst => self.refusals.too_costly.clone(),
+            Verdict::Allow { .. } | Verdict::Deny { .. } => self.refusals.rate_limited.clone(),
         };
-        let mut rejection = Rejection::new(Code::ResourceExhausted, reason, message)
-            .with_problem_type(QUOTA_EXCEEDED);
         if let Some(delay) = retry_after {
             rejection = rejection.with_retry_after(delay);
         }
         if self.headers == RateLimitHeaders::Never {
             return rejection;
         }
-        headers::of(policy, decision, self.legacy).fold(rejection, |rejection, (name, value)| {
-            rejection.with_header(name, value)
-        })
+        headers::tell(
+            policy,
+            decision,
+            self.legacy,
+            rejection,
+            Rejection::with_header,
+        )
     }
 
     pub(super) fn respond<B>(

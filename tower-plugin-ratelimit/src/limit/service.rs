@@ -5,7 +5,7 @@ use std::{
 };
 
 use http::{Request, Response};
-use tower_plugin_core::ResponseBody;
+use tower_plugin_core::{RequestHead, ResponseBody};
 use tower_service::Service;
 
 use super::{
@@ -69,21 +69,18 @@ where
 
     #[inline]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let (parts, body) = request.into_parts();
-        match ticket::plan(&self.settings, &self.limiter, &self.key, &parts) {
-            Next::Call(ticket) => {
-                let future = self.inner.call(Request::from_parts(parts, body));
-                ResponseFuture::calling(future, ticket)
-            }
+        let head = RequestHead::from(&request);
+        match ticket::plan(&self.settings, &self.limiter, &self.key, &head) {
+            Next::Call => ResponseFuture::calling(self.inner.call(request)),
+            Next::Follow(ticket) => ResponseFuture::following(self.inner.call(request), ticket),
             Next::Refuse(rejection) => {
-                ResponseFuture::refused(self.settings.respond(rejection, &parts.headers))
+                ResponseFuture::refused(self.settings.respond(rejection, request.headers()))
             }
             later @ (Next::Ask(_) | Next::Wait(_)) => {
                 // The clone may not be ready: hand the one that is to the future, keep the clone.
                 // <https://docs.rs/tower/latest/tower/trait.Service.html#be-careful-when-cloning-inner-services>
                 let clone = self.inner.clone();
                 let ready = mem::replace(&mut self.inner, clone);
-                let request = Request::from_parts(parts, body);
                 ResponseFuture::held(later, ready, request, &self.settings)
             }
         }

@@ -7,12 +7,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Response, request::Parts, response};
-use tower_plugin_core::Rejection;
+use http::{Response, response};
+use tower_plugin_core::{Rejection, RequestHead};
 
 use super::{
     counters::{Counters, Event},
     headers::{LegacyHeaders, RateLimitHeaders},
+    refusal::Refusals,
     source::PolicySource,
 };
 use crate::{Cost, Decision, Policy, key::MissingKey};
@@ -54,8 +55,8 @@ pub(super) enum Charging {
 }
 
 pub(super) type OutcomeFn = Arc<dyn Fn(&response::Parts) -> bool + Send + Sync>;
-pub(super) type CostFn = Arc<dyn Fn(&Parts) -> Cost + Send + Sync>;
-pub(super) type FilterFn = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
+pub(super) type CostFn = Arc<dyn Fn(&RequestHead<'_>) -> Cost + Send + Sync>;
+pub(super) type FilterFn = Arc<dyn Fn(&RequestHead<'_>) -> bool + Send + Sync>;
 pub(super) type ReportFn = Arc<dyn Fn(&Policy, &Decision) + Send + Sync>;
 pub(super) type BodyFn = Arc<dyn Fn(&Rejection) -> Response<Bytes> + Send + Sync>;
 
@@ -81,6 +82,7 @@ pub(super) struct Settings {
     pub(super) threshold: Option<Threshold>,
     pub(super) max_waiting: usize,
     pub(super) account: Arc<Account>,
+    pub(super) refusals: Refusals,
 }
 
 /// What all services of a layer share and change.
@@ -114,16 +116,17 @@ impl Settings {
             threshold: None,
             max_waiting: 1024,
             account: Arc::default(),
+            refusals: Refusals::default(),
         }
     }
 
     #[inline]
-    pub(super) fn applies_to(&self, request: &Parts) -> bool {
+    pub(super) fn applies_to(&self, request: &RequestHead<'_>) -> bool {
         self.filter.as_ref().is_none_or(|applies| applies(request))
     }
 
     #[inline]
-    pub(super) fn cost_of(&self, request: &Parts) -> Cost {
+    pub(super) fn cost_of(&self, request: &RequestHead<'_>) -> Cost {
         self.cost.as_ref().map_or(Cost::ONE, |cost| cost(request))
     }
 

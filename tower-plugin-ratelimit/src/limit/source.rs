@@ -3,7 +3,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use http::request::Parts;
+use tower_plugin_core::RequestHead;
 
 use crate::{Policy, Quota};
 
@@ -22,7 +22,7 @@ enum Source {
     PerRequest { choose: Choose, otherwise: Policy },
 }
 
-type Choose = Arc<dyn Fn(&Parts) -> Option<Policy> + Send + Sync>;
+type Choose = Arc<dyn Fn(&RequestHead<'_>) -> Option<Policy> + Send + Sync>;
 
 impl PolicySource {
     /// Asks `choose` at each request, and takes `otherwise` where it has no answer.
@@ -32,13 +32,14 @@ impl PolicySource {
     /// not.
     ///
     /// ```
-    /// use http::request::Parts;
-    /// use tower_plugin_ratelimit::{Policy, PolicySource, Principal, RateLimitLayer, key};
+    /// use tower_plugin_ratelimit::{
+    ///     Policy, PolicySource, Principal, RateLimitLayer, RequestHead, key,
+    /// };
     ///
     /// let free = Policy::new("free", ["1/s".parse()?])?;
     /// let gold = Policy::new("gold", ["100/s".parse()?])?;
-    /// let by_plan = PolicySource::per_request(free, move |parts: &Parts| {
-    ///     let principal = parts.extensions.get::<Principal>()?;
+    /// let by_plan = PolicySource::per_request(free, move |request: &RequestHead<'_>| {
+    ///     let principal = request.extensions.get::<Principal>()?;
     ///     (principal.attribute("plan")? == "gold").then(|| gold.clone())
     /// });
     /// let layer = RateLimitLayer::new(by_plan, key::Principal);
@@ -48,7 +49,7 @@ impl PolicySource {
     #[must_use]
     pub fn per_request(
         otherwise: impl Into<Policy>,
-        choose: impl Fn(&Parts) -> Option<Policy> + Send + Sync + 'static,
+        choose: impl Fn(&RequestHead<'_>) -> Option<Policy> + Send + Sync + 'static,
     ) -> Self {
         Self(Source::PerRequest {
             choose: Arc::new(choose),
@@ -70,7 +71,7 @@ impl PolicySource {
 
     /// Runs `with` on the policy of a request.
     #[inline]
-    pub(super) fn with<T>(&self, request: &Parts, with: impl FnOnce(&Policy) -> T) -> T {
+    pub(super) fn with<T>(&self, request: &RequestHead<'_>, with: impl FnOnce(&Policy) -> T) -> T {
         match &self.0 {
             Source::Fixed(policy) => with(policy),
             Source::Live(live) => with(&live.get()),

@@ -1,13 +1,13 @@
 //! What a request has to do with its quota, from before the decision until after the response.
 
 use std::{
-    fmt,
+    fmt, mem,
     pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use http::{Response, request::Parts};
-use tower_plugin_core::{Answer, Rejection};
+use http::{HeaderMap, Response};
+use tower_plugin_core::{Answer, Rejection, RequestHead};
 
 use super::{
     counters::Event,
@@ -34,8 +34,10 @@ pub(super) struct Ticket<L: Limiter> {
 
 /// What happens to a request.
 pub(super) enum Next<L: Limiter> {
-    /// It goes on.
-    Call(Option<Box<Ticket<L>>>),
+    /// It goes on, and that is all.
+    Call,
+    /// It goes on, and something is to be done with the response.
+    Follow(Box<Ticket<L>>),
     /// It goes on when its time has come.
     Wait(Box<Ticket<L>>),
     /// It goes no further.
@@ -60,10 +62,10 @@ pub(super) fn plan<L: Limiter + Clone>(
     settings: &Arc<Settings>,
     limiter: &L,
     key: &impl Key,
-    request: &Parts,
+    request: &RequestHead<'_>,
 ) -> Next<L> {
     if !settings.applies_to(request) {
-        return Next::Call(None);
+        return Next::Call;
     }
     settings.source.with(request, |policy| {
         let mut hasher = limiter.hasher(policy);
@@ -71,7 +73,7 @@ pub(super) fn plan<L: Limiter + Clone>(
             settings.without_key(policy, missing);
             match settings.on_missing_key {
                 OnMissingKey::Refuse => return Next::Refuse(refusal::missing_key()),
-                OnMissingKey::Skip => return Next::Call(None),
+                OnMissingKey::Skip => return Next::Call,
                 // A half-written key must not depend on which half.
                 OnMissingKey::Share => hasher = limiter.hasher(policy),
             }
@@ -95,12 +97,11 @@ pub(super) fn plan<L: Limiter + Clone>(
             })),
             Answer::Ready(Ok(decision)) if decision.is_allowed() && !decision.has_to_wait() => {
                 settings.allowed(policy, &decision);
-                Next::Call(settings.follows_up().then(|| {
-                    Box::new(Ticket {
-                        account: account(hasher),
-                        decision,
-                    })
-                }))
+                if settings.follows_up() {
+                    follow(account(hasher), decision)
+                } else {
+                    Next::Call
+                }
             }
             Answer::Ready(answer) => judge(settings, policy, answer, || account(hasher)),
         }
@@ -123,7 +124,7 @@ fn judge<L: Limiter>(
             return if enforces {
                 Next::Refuse(refusal::unavailable(unavailable))
             } else {
-                Next::Call(None)
+                Next::Call
             };
         }
     };
@@ -132,7 +133,7 @@ fn judge<L: Limiter>(
         return if enforces {
             Next::Refuse(settings.over_quota(policy, &decision, decision.retry_after()))
         } else {
-            Next::Call(None)
+            Next::Call
         };
     }
     if decision.has_to_wait() && enforces {
@@ -151,12 +152,16 @@ fn judge<L: Limiter>(
         return Next::Wait(Box::new(ticket));
     }
     settings.allowed(policy, &decision);
-    Next::Call(settings.follows_up().then(|| {
-        Box::new(Ticket {
-            account: account(),
-            decision,
-        })
-    }))
+    if settings.follows_up() {
+        follow(account(), decision)
+    } else {
+        Next::Call
+    }
+}
+
+#[inline(never)]
+fn follow<L: Limiter>(account: Account<L>, decision: Decision) -> Next<L> {
+    Next::Follow(Box::new(Ticket { account, decision }))
 }
 
 impl<L: Limiter> Account<L> {
@@ -226,9 +231,13 @@ impl<L: Limiter> Ticket<L> {
         }
         if settings.headers == RateLimitHeaders::Always {
             // Appended, so that every limiter of a stack is heard.
-            for (name, value) in headers::of(&self.account.policy, &decision, settings.legacy) {
-                head.headers.append(name, value);
-            }
+            let (policy, legacy) = (&self.account.policy, settings.legacy);
+            let append = |mut headers: HeaderMap, name, value| {
+                headers.append(name, value);
+                headers
+            };
+            let headers = mem::take(&mut head.headers);
+            head.headers = headers::tell(policy, &decision, legacy, headers, append);
         }
         (Response::from_parts(head, body), pending)
     }

@@ -139,6 +139,7 @@ impl<A: Hasher, B: Hasher> Hasher for EitherHasher<A, B> {
 pin_project! {
     /// A decision that an [`EitherLimiter`] takes time for.
     #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
     pub struct EitherFuture<A, B> {
         #[pin]
         state: State<A, B>,

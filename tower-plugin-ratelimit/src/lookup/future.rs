@@ -14,6 +14,7 @@ use crate::{Policy, limit::Found};
 
 pin_project! {
     /// The response of [`PolicyLookup`](super::PolicyLookup).
+    #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, ReqBody, ResBody>
     where
         S: Service<Request<ReqBody>>,

@@ -1,8 +1,8 @@
 use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
-use http::request::Parts;
 use moka::future::Cache;
 use tower_layer::Layer;
+use tower_plugin_core::RequestHead;
 
 use super::PolicyLookup;
 use crate::Policy;
@@ -24,7 +24,7 @@ pub(super) struct Directory {
     answers: Cache<Box<str>, Option<Policy>>,
 }
 
-type CacheKeyFn = Arc<dyn Fn(&Parts) -> Option<Box<str>> + Send + Sync>;
+type CacheKeyFn = Arc<dyn Fn(&RequestHead<'_>) -> Option<Box<str>> + Send + Sync>;
 type AskFn = Arc<dyn Fn(Box<str>) -> Asking<Answer> + Send + Sync>;
 type Asking<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type Answer = Result<Option<Policy>, ()>;
@@ -44,7 +44,7 @@ impl PolicyLookupLayer {
         capacity: u64,
     ) -> Result<Self, InvalidLookup>
     where
-        K: Fn(&Parts) -> Option<Box<str>> + Send + Sync + 'static,
+        K: Fn(&RequestHead<'_>) -> Option<Box<str>> + Send + Sync + 'static,
         F: Fn(Box<str>) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Option<Policy>, E>> + Send + 'static,
         E: fmt::Display,
@@ -78,7 +78,7 @@ impl PolicyLookupLayer {
 }
 
 impl Directory {
-    pub(super) fn cache_key(&self, request: &Parts) -> Option<Box<str>> {
+    pub(super) fn cache_key(&self, request: &RequestHead<'_>) -> Option<Box<str>> {
         (self.cache_key)(request)
     }
 

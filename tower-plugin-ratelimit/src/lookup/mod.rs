@@ -6,17 +6,16 @@
 //!
 //! ```
 //! use std::{convert::Infallible, time::Duration};
-//! use http::request::Parts;
 //! use tower::ServiceBuilder;
 //! use tower_plugin_ratelimit::{
-//!     Policy, PolicySource, Principal, RateLimitLayer, key, lookup::PolicyLookupLayer,
+//!     Policy, PolicySource, Principal, RateLimitLayer, RequestHead, key, lookup::PolicyLookupLayer,
 //! };
 //!
 //! # async fn plan_of(_: &str) -> Option<String> { None }
 //! let free = Policy::new("free", ["1/s".parse()?])?;
 //! let gold = Policy::new("gold", ["100/s".parse()?])?;
 //! let lookup = PolicyLookupLayer::new(
-//!     |request: &Parts| Some(request.extensions.get::<Principal>()?.subject().into()),
+//!     |request: &RequestHead<'_>| Some(request.extensions.get::<Principal>()?.subject().into()),
 //!     move |subject| {
 //!         let gold = gold.clone();
 //!         async move {

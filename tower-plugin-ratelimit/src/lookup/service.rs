@@ -4,7 +4,7 @@ use std::{
 };
 
 use http::{Request, Response};
-use tower_plugin_core::ResponseBody;
+use tower_plugin_core::{RequestHead, ResponseBody};
 use tower_service::Service;
 
 use super::{ResponseFuture, layer::Directory};
@@ -52,10 +52,7 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let (parts, body) = request.into_parts();
-        let key = self.directory.cache_key(&parts);
-        let request = Request::from_parts(parts, body);
-        match key {
+        match self.directory.cache_key(&RequestHead::from(&request)) {
             None => ResponseFuture::calling(self.inner.call(request)),
             Some(key) => {
                 // The clone may not be ready: hand the one that is to the future, keep the clone.

@@ -110,10 +110,10 @@ impl<C: Clock> MemoryLimiter<C> {
 
     /// Figures for operators; walks the table.
     #[must_use]
-    pub fn stats(&self) -> Stats {
+    pub fn stats(&self) -> MemoryStats {
         let Shared { table, clock, .. } = &*self.shared;
         let now = clock.monotonic_nanos();
-        Stats {
+        MemoryStats {
             indebted: table.indebted(now),
             longest_debt: Duration::from_nanos(table.longest_debt(now)),
             forgotten: table.forgotten(),
@@ -124,16 +124,17 @@ impl<C: Clock> MemoryLimiter<C> {
 }
 
 #[cfg(feature = "metrics")]
-impl Stats {
-    /// Sets gauges of the `metrics` facade, labelled with the limiter's name: call it when they are
-    /// about to be read.
+impl MemoryStats {
+    /// Sets gauges of the `metrics` facade, and the counter of what was forgotten, labelled with the limiter's
+    /// name: call it when they are about to be read.
     #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
     pub fn record(&self, limiter: &'static str) {
         let set = |name: &'static str, value: f64| {
             metrics::gauge!(name, "limiter" => limiter).set(value);
         };
         set("tower_plugin_ratelimit_indebted", self.indebted as f64);
-        set("tower_plugin_ratelimit_forgotten", self.forgotten as f64);
+        metrics::counter!("tower_plugin_ratelimit_forgotten_total", "limiter" => limiter)
+            .absolute(self.forgotten);
         set("tower_plugin_ratelimit_slots", self.slots as f64);
         set("tower_plugin_ratelimit_bytes", self.bytes as f64);
         set(
@@ -197,7 +198,7 @@ impl<C> fmt::Debug for MemoryLimiter<C> {
 /// The figures of a [`MemoryLimiter`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub struct Stats {
+pub struct MemoryStats {
     /// Slots that owe something: one for each key and quota.
     pub indebted: usize,
     /// How long the longest debt takes to drain.

@@ -8,5 +8,5 @@ mod table;
 
 #[cfg(feature = "governor")]
 pub(crate) use limiter::slots_for;
-pub use limiter::{InvalidCapacity, KeyHasher, MemoryLimiter, Stats};
+pub use limiter::{InvalidCapacity, KeyHasher, MemoryLimiter, MemoryStats};
 pub use table::{OnFull, Table};

@@ -15,6 +15,7 @@ pin_project! {
     ///
     /// Dropped before the batch it waits for is sent, it costs nothing; later, what it asked for may
     /// be debited all the same.
+    #[must_use = "futures do nothing unless polled"]
     pub struct RedisFuture {
         #[pin]
         pub(super) receiver: oneshot::Receiver<Result<Decision, Trouble>>,

@@ -25,7 +25,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let limiter = RedisLimiter::builder("redis://127.0.0.1:6379")
 //!     .with_leases(5)
-//!     .on_unavailable(OnUnavailable::Local { replicas: 4 })
+//!     .with_on_unavailable(OnUnavailable::Local { replicas: 4 })
 //!     .build()?;
 //! let policy = Policy::new("api", ["100/s:200".parse()?, "10000/h".parse()?])?;
 //! let layer = RateLimitLayer::with_limiter(limiter, policy, ClientIp::peer());

@@ -96,7 +96,7 @@ impl RedisLimiterBuilder {
     }
 
     /// What to do when Redis cannot decide: [`OnUnavailable::Local`] for two replicas by default.
-    pub fn on_unavailable(mut self, on_unavailable: OnUnavailable) -> Self {
+    pub fn with_on_unavailable(mut self, on_unavailable: OnUnavailable) -> Self {
         self.on_unavailable = on_unavailable;
         self
     }
@@ -196,14 +196,14 @@ impl RedisLimiterBuilder {
                 "at least 1 replica, and 1 to 90 percent",
             ),
         ];
-        for (holds, field, range) in checks {
+        for (holds, field, allowed) in checks {
             if !holds {
-                return Err(InvalidRedisConfig { field, range });
+                return Err(InvalidRedisConfig { field, allowed });
             }
         }
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| InvalidRedisConfig {
             field: "runtime",
-            range: "Tokio's, entered",
+            allowed: "Tokio's, entered",
         })?;
         RedisLimiter::start(self, &runtime)
     }
@@ -226,28 +226,28 @@ impl fmt::Debug for RedisLimiterBuilder {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct InvalidRedisConfig {
     field: &'static str,
-    range: &'static str,
+    allowed: &'static str,
 }
 
 impl InvalidRedisConfig {
     const fn url() -> Self {
         Self {
             field: "url",
-            range: "redis://, rediss:// or redis+unix://, and the feature it needs",
+            allowed: "redis://, rediss:// or redis+unix://, and the feature it needs",
         }
     }
 
     pub(super) const fn local_keys() -> Self {
         Self {
             field: "local_keys",
-            range: "1 to 2^24",
+            allowed: "1 to 2^24",
         }
     }
 
     pub(super) const fn randomness() -> Self {
         Self {
             field: "replica id",
-            range: "drawn at random, and there is no randomness",
+            allowed: "drawn at random, and there is no randomness",
         }
     }
 
@@ -256,11 +256,17 @@ impl InvalidRedisConfig {
     pub const fn field(&self) -> &'static str {
         self.field
     }
+
+    /// What it must be.
+    #[must_use]
+    pub const fn allowed(&self) -> &'static str {
+        self.allowed
+    }
 }
 
 impl fmt::Display for InvalidRedisConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "redis limiter: {} must be {}", self.field, self.range)
+        write!(f, "redis limiter: {} must be {}", self.field, self.allowed)
     }
 }
 

@@ -14,7 +14,7 @@ use super::flight::Flight;
 #[non_exhaustive]
 pub struct RedisStats {
     /// Admitted from a lease, or from the replica's own share, without asking.
-    pub admitted_locally: u64,
+    pub allowed_locally: u64,
     /// Denied from what Redis had said before, without asking.
     pub denied_locally: u64,
     /// Decided by Redis.
@@ -89,7 +89,7 @@ impl Counters {
     pub(super) fn stats(&self, (spent, denied): (u64, u64)) -> RedisStats {
         let count = |counter: &AtomicU64| counter.load(Relaxed);
         RedisStats {
-            admitted_locally: spent + count(&self.own),
+            allowed_locally: spent + count(&self.own),
             denied_locally: denied,
             asked: count(&self.asked),
             batches: count(&self.batches),
@@ -107,35 +107,36 @@ impl Counters {
 
 #[cfg(feature = "metrics")]
 impl RedisStats {
-    /// Sets gauges of the `metrics` facade, labelled with the limiter's name: call it when they are
-    /// about to be read.
+    /// Sets counters of the `metrics` facade, and the gauge of lanes that are down, labelled with the limiter's
+    /// name: call it when they are about to be read.
     #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
     pub fn record(&self, limiter: &'static str) {
-        let set = |name: &'static str, value: f64| {
-            metrics::gauge!(name, "limiter" => limiter).set(value);
-        };
-        let numbers = [
+        let counts = [
             (
-                "tower_plugin_ratelimit_redis_admitted_locally",
-                self.admitted_locally,
+                "tower_plugin_ratelimit_redis_allowed_locally_total",
+                self.allowed_locally,
             ),
             (
-                "tower_plugin_ratelimit_redis_denied_locally",
+                "tower_plugin_ratelimit_redis_denied_locally_total",
                 self.denied_locally,
             ),
-            ("tower_plugin_ratelimit_redis_asked", self.asked),
-            ("tower_plugin_ratelimit_redis_batches", self.batches),
-            ("tower_plugin_ratelimit_redis_errors", self.errors),
-            ("tower_plugin_ratelimit_redis_unavailable", self.unavailable),
-            ("tower_plugin_ratelimit_redis_late", self.late),
-            ("tower_plugin_ratelimit_redis_overflowed", self.overflowed),
+            ("tower_plugin_ratelimit_redis_asked_total", self.asked),
+            ("tower_plugin_ratelimit_redis_batches_total", self.batches),
+            ("tower_plugin_ratelimit_redis_errors_total", self.errors),
+            (
+                "tower_plugin_ratelimit_redis_unavailable_total",
+                self.unavailable,
+            ),
+            ("tower_plugin_ratelimit_redis_late_total", self.late),
+            (
+                "tower_plugin_ratelimit_redis_overflowed_total",
+                self.overflowed,
+            ),
         ];
-        for (name, number) in numbers {
-            set(name, number as f64);
+        for (name, count) in counts {
+            metrics::counter!(name, "limiter" => limiter).absolute(count);
         }
-        set(
-            "tower_plugin_ratelimit_redis_lanes_down",
-            self.lanes_down as f64,
-        );
+        let down = metrics::gauge!("tower_plugin_ratelimit_redis_lanes_down", "limiter" => limiter);
+        down.set(self.lanes_down as f64);
     }
 }

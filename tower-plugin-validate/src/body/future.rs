@@ -59,7 +59,7 @@ where
                 };
                 // Whatever the service made of a body that broke off, this is what happened.
                 let rejection = rejection(limit);
-                tracing::debug!(reason = rejection.reason(), "request rejected");
+                tracing::debug!(reason = rejection.reason(), "request refused");
                 Poll::Ready(Ok(rejection.into_response(&caller.headers())))
             }
             // Polled again after it was ready, which a future may answer as it likes.

@@ -65,7 +65,7 @@ where
         let announced = declared(request.headers()).max(request.body().size_hint().lower());
         if self.limits.is_over(limit, announced) {
             let rejection = rejection(limit);
-            tracing::debug!(reason = rejection.reason(), "request rejected");
+            tracing::debug!(reason = rejection.reason(), "request refused");
             return ResponseFuture::rejected(rejection.into_response(request.headers()));
         }
 

@@ -18,7 +18,7 @@ fn faults(
         scan.field(name, value, &mut |fault| found.push(fault));
     }
     scan.finish(head, || fields.iter().copied(), &mut |fault| {
-        found.push(fault)
+        found.push(fault);
     });
     found
 }

@@ -129,6 +129,6 @@ where
 
 fn status(violations: Violations) -> Status {
     let rejection = violations.into_rejection("");
-    tracing::debug!(reason = rejection.reason(), "request rejected");
+    tracing::debug!(reason = rejection.reason(), "request refused");
     crate::status::status(rejection)
 }

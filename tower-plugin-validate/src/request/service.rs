@@ -59,12 +59,12 @@ where
         let leave_path = rules.leaves_canonical_path();
         if let Some(rejection) = findings.refused {
             self.live.count_refused();
-            tracing::debug!(reason = rejection.reason(), "request rejected");
+            tracing::debug!(reason = rejection.reason(), "request refused");
             return ResponseFuture::rejected(rejection.into_response(request.headers()));
         }
         let observed = findings.observed.map(|rejection| {
             self.live.count_observed();
-            tracing::debug!(reason = rejection.reason(), "request would be rejected");
+            tracing::debug!(reason = rejection.reason(), "request would be refused");
             Observed(rejection)
         });
         target.leave_in(&mut request, leave_path);

@@ -17,9 +17,9 @@ pub(super) fn biscuit(caveats: usize) -> Contender {
     let root = KeyPair::new();
     let public = root.public();
     let checks = [
-        format!("check if path($path), $path.starts_with(\"{PREFIX}\")"),
-        "check if method(\"GET\")".to_owned(),
-        "check if time($time), $time < 2030-03-17T18:46:40Z".to_owned(),
+        format!("check if path($path), $path.starts_with(\"{PREFIX}\");"),
+        "check if method(\"GET\");".to_owned(),
+        "check if time($time), $time < 2030-03-17T18:46:40Z;".to_owned(),
     ];
     let texts: Vec<String> = (0..TOKENS)
         .map(|_| {

@@ -47,7 +47,7 @@ pub(super) fn cases() -> Vec<Case> {
 fn layered() -> Contender {
     let known = Known::in_memory();
     let service = AuthLayer::new(BearerAuthenticator::new(known.tokens.clone())).layer(hello());
-    Contender::paced(calls_of(requests(known), service, StatusCode::OK))
+    Contender::paced(calls_of(requests(&known), service, StatusCode::OK))
 }
 
 /// The same requests, and a check without a look at them.
@@ -66,15 +66,15 @@ fn by_hand() -> Contender {
         *response.status_mut() = status;
         ready(Ok::<_, Infallible>(response))
     });
-    Contender::paced(calls_of(requests(known), service, StatusCode::OK))
+    Contender::paced(calls_of(requests(&known), service, StatusCode::OK))
 }
 
 fn bare() -> Contender {
     let known = Known::in_memory();
-    Contender::paced(calls_of(requests(known), hello(), StatusCode::OK))
+    Contender::paced(calls_of(requests(&known), hello(), StatusCode::OK))
 }
 
-fn requests(known: Known<MemoryStore>) -> impl Fn(u64) -> Request<Body> {
+fn requests(known: &Known<MemoryStore>) -> impl Fn(u64) -> Request<Body> + use<> {
     let values: Vec<_> = known.texts.iter().map(|text| bearer(text)).collect();
     move |client| {
         let mut request = request(client);
@@ -92,7 +92,7 @@ fn allocations() -> Contender {
     let known = Known::in_memory();
     let layer = AuthLayer::new(BearerAuthenticator::new(known.tokens.clone()));
     let mut service = layer.layer(hello());
-    let make = requests(known);
+    let make = requests(&known);
     let mut call = move |request| {
         let ready = service.ready().now_or_never().expect("no need to wait");
         let called = ready.expect("no failure").call(request).now_or_never();

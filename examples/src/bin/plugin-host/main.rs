@@ -99,7 +99,10 @@ async fn run(options: Options, secret: Option<String>) -> Result<(), Box<dyn Err
     let app = build(&state);
 
     // Before anyone is told where the host is: a signal must not end it the hard way from then on.
-    let (shutdown, reloading) = (signals::shutdown()?, signals::reload(tls.clone())?);
+    let (shutdown, reloading) = (
+        signals::shutdown()?,
+        signals::reload(tls.clone(), Arc::clone(&state))?,
+    );
     let _looking = tls.as_ref().map(|tls| tls.reload_every(reload));
     let listener = bind("--listen", listen).await?;
     let admin = match admin {

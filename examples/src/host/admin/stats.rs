@@ -60,7 +60,7 @@ struct Redis {
     /// `up`, `down`, or `unasked`: nothing has been asked of it yet.
     state: &'static str,
     asked: u64,
-    admitted_locally: u64,
+    allowed_locally: u64,
     denied_locally: u64,
     errors: u64,
     /// Decided without it, as `--redis-on-unavailable` says.
@@ -147,7 +147,7 @@ impl Redis {
         Self {
             state,
             asked: stats.asked,
-            admitted_locally: stats.admitted_locally,
+            allowed_locally: stats.allowed_locally,
             denied_locally: stats.denied_locally,
             errors: stats.errors,
             unavailable: stats.unavailable,

@@ -36,6 +36,10 @@ pub(super) fn describe() {
             "Connections closed unheard: their address had its share.",
         ),
         (
+            "plugin_host_decisions_total",
+            "Decisions about rates, by policy and what was decided.",
+        ),
+        (
             "plugin_host_refusals_total",
             "Requests refused, by the layer that did and its reason.",
         ),
@@ -46,10 +50,6 @@ pub(super) fn describe() {
         (
             "plugin_host_tls_handshakes_failed_total",
             "TLS handshakes that failed or took too long.",
-        ),
-        (
-            "tower_plugin_ratelimit_requests_total",
-            "Decisions, by policy and what was decided.",
         ),
     ] {
         describe_counter!(name, meaning);
@@ -90,6 +90,17 @@ fn set_gauges(state: &HostState) {
         gauge!("plugin_host_grants").set(alive as f64);
     }
     gauge!("plugin_host_registrations").set(state.registrations() as f64);
+    for (policy, counts) in state.limits.counts() {
+        for (decision, count) in [
+            ("admitted", counts.allowed),
+            ("refused", counts.denied),
+            ("undecided", counts.undecided),
+        ] {
+            let policy = policy.name().to_owned();
+            counter!("plugin_host_decisions_total", "policy" => policy, "decision" => decision)
+                .absolute(count);
+        }
+    }
     match &state.limits.limiter {
         EitherLimiter::Left(memory) => memory.stats().record("host"),
         EitherLimiter::Right(redis) => {

@@ -65,7 +65,7 @@ impl Place {
         chmod(Path::new(&path), mode);
     }
 
-    fn settings(&self, change: Value) -> Value {
+    fn settings(&self, change: &Value) -> Value {
         let mut settings = json!({
             "manifest_path": self.path("manifest.json"),
             "trusted_keys": {"release": STANDARD.encode(key().public_key())},
@@ -83,18 +83,18 @@ impl Place {
         settings
     }
 
-    fn build(&self, change: Value) -> Result<Admission, ConfigError> {
+    fn build(&self, change: &Value) -> Result<Admission, ConfigError> {
         let config: AdmissionConfig = serde_json::from_value(self.settings(change)).unwrap();
         Ok(config.builder()?.with_clock(ManualClock::new()).build()?)
     }
 
-    fn built(&self, change: Value) -> Admission {
+    fn built(&self, change: &Value) -> Admission {
         let admission = self.build(change).unwrap();
         admission.load_manifest().unwrap();
         admission
     }
 
-    fn secret_settings(&self, change: Value) -> Value {
+    fn secret_settings(&self, change: &Value) -> Value {
         let mut settings = json!({
             "require_manifest": false, "rule": "secret", "bootstrap_secret_file": self.path("secret"),
             "manifest_path": "-", "trusted_keys": {}, "trusted_authors": [],
@@ -133,7 +133,7 @@ fn of_program(name: &SelfId) -> Applicant<'_> {
 #[test]
 fn d01_nobody_is_admitted_before_a_manifest_was_verified() {
     let place = Place::new();
-    let admission = place.build(json!({})).unwrap();
+    let admission = place.build(&json!({})).unwrap();
     let missing = Some(RefusalReason::ManifestMissing);
     assert_eq!(reason(&admission, &of_program(&cache())), missing);
     admission.load_manifest().unwrap();
@@ -157,7 +157,7 @@ fn d04_the_defaults_are_closed_and_what_they_lack_is_said() {
 
     // With the least that is needed they work as they are.
     let place = Place::new();
-    let admission = place.built(json!({}));
+    let admission = place.built(&json!({}));
     assert_eq!(reason(&admission, &of_program(&cache())), None);
     assert_eq!(
         reason(&admission, &Applicant::new(&cache())),
@@ -187,7 +187,7 @@ fn d08_a_name_nobody_knows_is_an_error() {
 fn d08_the_settings_of_manifests_are_obeyed() {
     let place = Place::new();
     let name = cache();
-    let admitted = |change| reason(&place.built(change), &of_program(&name));
+    let admitted = |change| reason(&place.built(&change), &of_program(&name));
 
     place.write_manifest("stranger", "staging");
     assert_eq!(admitted(json!({})), Some(RefusalReason::AuthorNotTrusted));
@@ -208,7 +208,7 @@ fn d08_the_settings_of_manifests_are_obeyed() {
     assert_eq!(admitted(json!({"allowed_environments": ["staging"]})), None);
 
     let load = |change| {
-        let loaded = place.build(change).unwrap().load_manifest();
+        let loaded = place.build(&change).unwrap().load_manifest();
         loaded.map(drop).map_err(|error| error.kind())
     };
     let other = STANDARD.encode(ManifestKey::from_seed(&[8; 32]).public_key());
@@ -272,7 +272,7 @@ fn d08_max_concurrent_admissions_is_obeyed() {
         (json!({"max_concurrent_admissions": 1}), 1),
         (json!({"max_concurrent_admissions": 5}), 5),
     ] {
-        let admission = place.built(change);
+        let admission = place.built(&change);
         let going_on: Vec<_> = (0..limit)
             .map(|_| admission.admit(&of_program(&name)).unwrap())
             .collect();
@@ -290,7 +290,7 @@ fn d08_rules_are_combined_as_they_say_and_a_required_manifest_is_required() {
     let file = place.path("secret");
     let missing = Some(RefusalReason::ArtifactMissing);
 
-    let both = place.built(json!({"rule": "secret", "bootstrap_secret_file": file}));
+    let both = place.built(&json!({"rule": "secret", "bootstrap_secret_file": file}));
     assert_eq!(reason(&both, &knows), missing);
     assert_eq!(
         reason(&both, &of_program(&name)),
@@ -301,7 +301,7 @@ fn d08_rules_are_combined_as_they_say_and_a_required_manifest_is_required() {
         None
     );
 
-    let either = place.built(json!({
+    let either = place.built(&json!({
         "require_manifest": false, "bootstrap_secret_file": file,
         "rule": {"any_of": ["secret", "manifest"]},
     }));
@@ -315,20 +315,20 @@ fn d08_rules_are_combined_as_they_say_and_a_required_manifest_is_required() {
         reason(&both, &says_so),
         Some(RefusalReason::ArtifactNotMeasured)
     );
-    let believing = place.built(json!({
+    let believing = place.built(&json!({
         "rule": "secret", "bootstrap_secret_file": file, "accept_declared_artifacts": true,
     }));
     assert_eq!(reason(&believing, &says_so), None);
-    let alone = place.build(json!({"accept_declared_artifacts": true}));
+    let alone = place.build(&json!({"accept_declared_artifacts": true}));
     assert_eq!(alone.unwrap_err().field(), "accept_declared_artifacts");
 
-    let open = place.secret_settings(json!({"rule": "open", "bootstrap_secret_file": "-"}));
-    assert!(place.build(open).unwrap().is_open());
-    let closed = place.secret_settings(json!({"rule": "closed", "bootstrap_secret_file": "-"}));
-    let closed = place.build(closed).unwrap();
+    let open = place.secret_settings(&json!({"rule": "open", "bootstrap_secret_file": "-"}));
+    assert!(place.build(&open).unwrap().is_open());
+    let closed = place.secret_settings(&json!({"rule": "closed", "bootstrap_secret_file": "-"}));
+    let closed = place.build(&closed).unwrap();
     assert_eq!(reason(&closed, &knows), Some(RefusalReason::Closed));
     assert_eq!(
-        place.build(json!({"rule": "open"})).unwrap_err().field(),
+        place.build(&json!({"rule": "open"})).unwrap_err().field(),
         "require_manifest"
     );
 }
@@ -338,7 +338,7 @@ fn d08_peers_and_thumbprints_are_obeyed() {
     let place = Place::new();
     let name = cache();
     let admission = place
-        .build(place.secret_settings(json!({
+        .build(&place.secret_settings(&json!({
             "rule": "peer", "bootstrap_secret_file": "-",
             "allowed_peers": [
                 {"kind": "mtls-dns", "subject": "any.example"},
@@ -368,11 +368,11 @@ fn d08_peers_and_thumbprints_are_obeyed() {
 fn f13_a_name_without_a_secret_is_an_error_and_the_name_is_obeyed() {
     let place = Place::new();
     let name = cache();
-    let nameless = place.build(json!({"bootstrap_secret_name": "MY_PLUGIN"}));
+    let nameless = place.build(&json!({"bootstrap_secret_name": "MY_PLUGIN"}));
     assert_eq!(nameless.unwrap_err().field(), "bootstrap_secret_name");
 
-    let settings = place.secret_settings(json!({"bootstrap_secret_name": "MY_PLUGIN"}));
-    let admission = place.build(settings).unwrap();
+    let settings = place.secret_settings(&json!({"bootstrap_secret_name": "MY_PLUGIN"}));
+    let admission = place.build(&settings).unwrap();
     let sends = |key| Applicant::new(&name).with_secret(key, SECRET);
     assert_eq!(reason(&admission, &sends("MY_PLUGIN")), None);
     assert_eq!(
@@ -384,7 +384,7 @@ fn f13_a_name_without_a_secret_is_an_error_and_the_name_is_obeyed() {
 #[test]
 fn a_secret_comes_from_a_file_that_is_its_owners_alone() {
     let place = Place::new();
-    let build = || place.build(place.secret_settings(json!({})));
+    let build = || place.build(&place.secret_settings(&json!({})));
     assert!(build().is_ok());
     for (secret, mode) in [
         ("short", 0o600),
@@ -406,7 +406,7 @@ fn a_secret_comes_from_a_file_that_is_its_owners_alone() {
         assert!(std::error::Error::source(&error).is_some());
     }
     let gone = json!({"bootstrap_secret_file": place.path("none")});
-    let gone = place.build(place.secret_settings(gone)).unwrap_err();
+    let gone = place.build(&place.secret_settings(&gone)).unwrap_err();
     assert_eq!(gone.field(), "bootstrap_secret_file");
 }
 
@@ -455,11 +455,7 @@ fn a_setting_that_would_be_ignored_is_an_error() {
         (json!({"max_manifest_plugins": 0}), "max_manifest_plugins"),
         (json!({"max_artifact_bytes": 0}), "max_artifact_bytes"),
     ] {
-        assert_eq!(
-            place.build(change.clone()).unwrap_err().field(),
-            field,
-            "{change}"
-        );
+        assert_eq!(place.build(&change).unwrap_err().field(), field, "{change}");
     }
     for (field, value) in [
         ("manifest_path", json!("manifest.json")),
@@ -474,7 +470,7 @@ fn a_setting_that_would_be_ignored_is_an_error() {
         ("require_reproducible", json!(true)),
         ("allowed_environments", json!(["production"])),
     ] {
-        let settings = place.secret_settings(json!({ field: value }));
-        assert_eq!(place.build(settings).unwrap_err().field(), field);
+        let settings = place.secret_settings(&json!({ field: value }));
+        assert_eq!(place.build(&settings).unwrap_err().field(), field);
     }
 }

@@ -50,10 +50,10 @@ fn plugin(change: Value) -> Value {
     plugin
 }
 
-fn document(plugins: Vec<Value>, change: Value) -> Vec<u8> {
+fn document(plugins: impl IntoIterator<Item = Value>, change: Value) -> Vec<u8> {
     let mut document = json!({
         "manifest_version": "1.0", "generated_at": "2030-01-01T00:00:00Z",
-        "generated_by": "stormdb-manifest-generator", "plugins": plugins,
+        "generated_by": "stormdb-manifest-generator", "plugins": Vec::from_iter(plugins),
     });
     merge(&mut document, change);
     serde_json::to_vec(&document).unwrap()
@@ -77,7 +77,7 @@ fn signed(json: &[u8]) -> Vec<u8> {
 }
 
 fn genuine() -> Vec<u8> {
-    signed(&document(vec![plugin(json!({}))], json!({})))
+    signed(&document([plugin(json!({}))], json!({})))
 }
 
 fn parse(json: &[u8]) -> Result<Manifest, (Kind, Option<usize>)> {
@@ -168,7 +168,7 @@ fn the_json_of_the_go_generator_is_read() {
 
 #[test]
 fn what_is_wrong_with_a_document_is_named() {
-    let with = |change| document(vec![plugin(json!({}))], change);
+    let with = |change| document([plugin(json!({}))], change);
     let malformed = |result| matches!(result, Err((Kind::Malformed { .. }, None)));
     assert!(malformed(parse(b"").map(drop)));
     assert!(malformed(parse(b"[]").map(drop)));
@@ -239,7 +239,7 @@ fn what_is_wrong_with_a_document_is_named() {
 fn what_is_wrong_with_a_plugin_is_named_and_so_is_the_plugin() {
     let second = |change| {
         let other = plugin(json!({"name": "other", "filename": "other.so"}));
-        document(vec![other, plugin(change)], json!({}))
+        document([other, plugin(change)], json!({}))
     };
     for field in ["name", "version", "filename", "sha256", "size", "author"] {
         let json = second(json!({ field: "-" }));
@@ -324,7 +324,7 @@ fn circles_of_dependencies_are_found_and_long_chains_are_not_taken_for_them() {
         let plugins = names.iter().map(|(name, needs)| {
             plugin(json!({"name": name, "filename": format!("{name}.so"), "dependencies": needs}))
         });
-        parse(&document(plugins.collect(), json!({})))
+        parse(&document(plugins, json!({})))
     };
     assert!(chain(&[("c", &["b", "a", "b"]), ("b", &["a"]), ("a", &[])]).is_ok());
     assert!(chain(&[("d", &["b", "c"]), ("b", &["a"]), ("c", &["a"]), ("a", &[])]).is_ok());
@@ -348,9 +348,7 @@ fn circles_of_dependencies_are_found_and_long_chains_are_not_taken_for_them() {
 #[test]
 fn a_document_beyond_its_limits_is_refused_before_it_is_read() {
     let plugins = |count| {
-        (0..count)
-            .map(|n| plugin(json!({"name": format!("p{n}"), "filename": format!("{n}.so")})))
-            .collect()
+        (0..count).map(|n| plugin(json!({"name": format!("p{n}"), "filename": format!("{n}.so")})))
     };
     let limits = LIMITS.with_max_plugins(2);
     let of = |count| Manifest::parse(&document(plugins(count), json!({})), &limits);
@@ -402,7 +400,7 @@ fn a_document_of_yesterday_can_be_verified_anywhere() {
 
 #[test]
 fn d02_only_a_signature_under_a_trusted_key_is_believed() {
-    let unsigned = document(vec![plugin(json!({}))], json!({}));
+    let unsigned = document([plugin(json!({}))], json!({}));
     let mut value: Value = serde_json::from_slice(&genuine()).unwrap();
     let genuine_signature = value["signature"]["signature"].clone();
     let mut with = |signature: Value| {
@@ -845,7 +843,7 @@ fn a_plugin_comes_after_those_it_depends_on() {
         .unwrap();
     let store = plugin(json!({"name": "store", "filename": "store.so"}));
     let cache = plugin(json!({"dependencies": ["Store"]}));
-    let json = signed(&document(vec![store, cache.clone()], json!({})));
+    let json = signed(&document([store, cache.clone()], json!({})));
     admission.install_manifest(&json).unwrap();
 
     let (store, cache_name) = (name("store"), name("cache"));
@@ -895,7 +893,7 @@ async fn nobody_can_depend_on_a_plugin_in_quarantine_or_one_that_came_by_other_m
     let store = plugin(json!({"name": "store", "filename": "store.so"}));
     let cache = plugin(json!({"dependencies": ["store"]}));
     admission
-        .install_manifest(&signed(&document(vec![store, cache], json!({}))))
+        .install_manifest(&signed(&document([store, cache], json!({}))))
         .unwrap();
     let (store, cache) = (name("store"), name("cache"));
     let of = |name| Applicant::new(name).with_artifact(Artifact::of(PROGRAM));
@@ -936,7 +934,7 @@ fn rules_and_policies_that_mean_nothing_are_not_built() {
         ),
         (manifest(untrusting.clone()), "trusted_authors"),
         (
-            manifest(untrusting.clone().with_trusted_author("")),
+            manifest(untrusting.with_trusted_author("")),
             "trusted_authors",
         ),
         (manifest(many), "trusted_authors"),
@@ -1040,7 +1038,7 @@ proptest! {
         less.remove(at);
         prop_assert!(verify(&less).is_err());
         prop_assume!(!byte.is_ascii_whitespace());
-        let mut more = json.clone();
+        let mut more = json;
         more.insert(at, byte);
         prop_assert!(verify(&more).is_err(), "{}", String::from_utf8_lossy(&more));
     }

@@ -16,6 +16,7 @@ use crate::{
 };
 
 /// A lookup, maybe shared with others who want to know the same.
+#[must_use = "futures do nothing unless polled"]
 pub struct CachedLookup(Shared<Boxed>);
 
 type Boxed = Pin<Box<dyn Future<Output = Found> + Send>>;

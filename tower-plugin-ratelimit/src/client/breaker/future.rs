@@ -18,6 +18,7 @@ pin_project! {
     /// The response of [`CircuitBreaker`](super::CircuitBreaker).
     ///
     /// Dropped before it is done, it says nothing about the service; if it panics, that is a failure.
+    #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F, B, C> {
         #[pin]
         state: State<F, B, C>,

@@ -20,6 +20,7 @@ pin_project! {
     /// The response of [`Throttle`](super::Throttle).
     ///
     /// Dropped while it waits, it leaves its place to those behind it.
+    #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, ReqBody, ResBody>
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>>,

@@ -23,7 +23,7 @@ pub struct CheckedRejection {
 
 impl CheckedRejection {
     pub(super) fn new(rejection: Rejection, caller: Caller) -> Self {
-        tracing::debug!(reason = rejection.reason(), "request rejected");
+        tracing::debug!(reason = rejection.reason(), "request refused");
         Self { rejection, caller }
     }
 
