@@ -166,6 +166,17 @@ async fn the_printed_commands_work_as_pasted() {
 }
 
 #[tokio::test]
+async fn a_script_for_bound_grants_sends_who_calls_beside_the_grant() {
+    let program = Program::start(&["--bind-grants"], None).await;
+    let output = paste(&program.script, None).await;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}\n{errors}", program.script);
+    assert!(program.script.contains("X-Plugin-Grant"));
+    let (_, log) = program.signal("-TERM").await;
+    assert!(log.contains("hello from curl"), "{log}");
+}
+
+#[tokio::test]
 async fn a_quota_that_the_script_does_not_reach_is_no_failure() {
     let program = Program::start(&["--register-quota", "1000/s"], None).await;
     let output = paste(&program.script, None).await;

@@ -39,7 +39,7 @@ pub struct DoorOptions {
     #[arg(long, value_name = "FILE")]
     pub admission_file: Option<PathBuf>,
 
-    /// Admissions at a time, 1 to 1024; one more is told to come back.
+    /// Admissions at a time, 1 to 1024; one more is told to come back. An --admission-file says it itself.
     #[arg(
         long = "concurrent-admissions",
         value_name = "COUNT",
