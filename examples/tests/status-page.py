@@ -230,7 +230,7 @@ def main():
             assert browser.card("Host") == "ready"
             assert browser.card("Redis") == "not used"
             assert browser.cells("refusals", "ratelimit")[1:] == ["RATE_LIMITED", str(refused)]
-            assert "grants no capabilities" in browser.value("document.getElementById('grants').textContent")
+            assert "logger" in browser.value("document.getElementById('grants').textContent")
             assert "no audit events" in browser.value("document.getElementById('audit').textContent")
 
             # In memory and nowhere else.

@@ -1,167 +1,100 @@
-//! Engine: who may join.
-//!
-//! A plugin is admitted by a shared secret, which it sends as the handshake's magic cookie.
+//! Who may join: what is asked of a plugin in its handshake.
 
-use std::fmt;
+use std::{fmt, future::Future, sync::Arc};
 
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use tower_plugin_auth::{
+    StoreError,
+    admission::{
+        Admission, AdmissionBuilder, AdmissionEvent, BootstrapSecret, Rule,
+        manifest::{FileWatermark, ManifestErrorKind, ManifestPolicy},
+    },
+};
+use tower_plugin_core::{Clock, Principal};
+
+use super::HostError;
 
 /// Name of the admission secret in the handshake.
-pub const COOKIE_KEY: &str = "CONNECT_PLUGIN";
+pub const COOKIE_KEY: &str = BootstrapSecret::NAME;
 /// The value connect-plugin-go publishes as its default: known to everyone, so it admits everyone.
 pub const PUBLIC_COOKIE: &str = "d3f40b3c2e1a5f8b9c4d7e6a1b2c3d4e";
+/// Where a handshake's metadata tells the SHA-256 of the plugin's program, in 64 hexadecimal digits.
+pub const ARTIFACT_SHA256: &str = "artifact-sha256";
+/// Where it tells how many bytes that has.
+pub const ARTIFACT_SIZE: &str = "artifact-size";
 
-/// The rule of admission. Holds a digest, not the secret.
-#[derive(Clone)]
-pub struct Admission {
-    cookie: [u8; 32],
-    open: bool,
+/// The rule of admission, until a host is made that keeps to it.
+pub struct Door(AdmissionBuilder);
+
+/// A manifest, and whom it is believed from.
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub(super) path: std::path::PathBuf,
+    pub(super) watermark: Option<std::path::PathBuf>,
+    pub(super) policy: ManifestPolicy,
 }
 
-/// A secret that cannot be used for admission.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum InvalidSecret {
-    /// Shorter or longer than allowed.
-    Length,
-    /// Holds a character that would not survive JSON, a shell and an environment unchanged.
-    Character,
-    /// The published default.
-    Public,
-}
+impl Door {
+    /// Admits who meets the rule.
+    #[must_use]
+    pub fn by(rule: Rule) -> Self {
+        Self(Admission::builder(rule))
+    }
 
-impl Admission {
-    /// Admits those who know `secret`.
+    /// Admits who meets the rule and is in the manifest.
     ///
-    /// # Errors
-    ///
-    /// [`InvalidSecret`] if it is not 16 to 1024 visible ASCII characters, holds a quote or a
-    /// backslash, or is the published default.
-    pub fn by_secret(secret: &str) -> Result<Self, InvalidSecret> {
-        if !(MIN_SECRET..=MAX_SECRET).contains(&secret.len()) {
-            return Err(InvalidSecret::Length);
-        }
-        if !secret
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'\\'))
-        {
-            return Err(InvalidSecret::Character);
-        }
-        if secret == PUBLIC_COOKIE {
-            return Err(InvalidSecret::Public);
-        }
-        Ok(Self {
-            cookie: digest(COOKIE_KEY, secret),
-            open: false,
+    /// What a plugin is made of, the host cannot see: it takes the plugin's word for it, beside the rule.
+    pub(super) fn by_rule_and_manifest(rule: Rule, listed: Listed) -> Self {
+        // Who does not meet the rule learns nothing of the manifest.
+        let rule = Rule::AllOf(vec![rule, Rule::Manifest]);
+        let builder = Admission::builder(rule)
+            .with_manifests(listed.policy.with_insecure_declared_artifacts(true))
+            .with_manifest_path(listed.path);
+        Self(match listed.watermark {
+            Some(path) => builder.with_watermark(FileWatermark::new(path)),
+            None => builder,
         })
     }
 
-    /// Admits those who send the published default: everyone.
+    /// As a configuration of the library says.
     #[must_use]
-    pub fn open() -> Self {
-        Self {
-            cookie: digest(COOKIE_KEY, PUBLIC_COOKIE),
-            open: true,
+    pub fn from_builder(builder: AdmissionBuilder) -> Self {
+        Self(builder)
+    }
+
+    pub(super) fn with_max_concurrent(self, admissions: usize) -> Self {
+        Self(self.0.with_max_concurrent(admissions))
+    }
+
+    /// Begins to admit, by the manifest at its path if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError`] if a setting is out of range, or the manifest is not to be believed.
+    pub(super) fn open<F>(
+        self,
+        clock: Arc<dyn Clock>,
+        observe: impl Fn(&AdmissionEvent<'_>) + Send + Sync + 'static,
+        revoke_grants: impl Fn(Principal) -> F + Send + Sync + 'static,
+    ) -> Result<Admission, HostError>
+    where
+        F: Future<Output = Result<u64, StoreError>> + Send + 'static,
+    {
+        let admission = self
+            .0
+            .with_clock(clock)
+            .with_observer(observe)
+            .with_grant_revocation(revoke_grants)
+            .build()?;
+        match admission.load_manifest() {
+            Ok(_) => Ok(admission),
+            Err(error) if error.kind() == ManifestErrorKind::NotInUse => Ok(admission),
+            Err(error) => Err(HostError::Manifest(error)),
         }
-    }
-
-    /// Whether everyone is admitted.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        self.open
-    }
-
-    /// Whether this cookie admits. Takes as long for a near miss as for a wild guess.
-    #[must_use]
-    pub fn admits(&self, key: &str, value: &str) -> bool {
-        self.cookie.ct_eq(&digest(key, value)).into()
     }
 }
 
-impl fmt::Debug for Admission {
+impl fmt::Debug for Door {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Admission")
-            .field("open", &self.open)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Display for InvalidSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Length => write!(f, "must have {MIN_SECRET} to {MAX_SECRET} characters"),
-            Self::Character => f.write_str("must be visible ASCII without quotes and backslashes"),
-            Self::Public => {
-                f.write_str("is the published default cookie, which only --open-admission accepts")
-            }
-        }
-    }
-}
-
-impl std::error::Error for InvalidSecret {}
-
-// The length keeps ("ab", "c") apart from ("a", "bc").
-fn digest(key: &str, value: &str) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    hash.update((key.len() as u64).to_be_bytes());
-    hash.update(key);
-    hash.update(value);
-    hash.finalize().into()
-}
-
-const MIN_SECRET: usize = 16;
-const MAX_SECRET: usize = 1024;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_key_and_value_together_admit() {
-        let secret = "correct-horse-battery";
-        let admission = Admission::by_secret(secret).unwrap();
-        assert!(admission.admits(COOKIE_KEY, secret));
-        for (key, value) in [
-            (COOKIE_KEY, ""),
-            (COOKIE_KEY, "correct-horse-batterx"),
-            (COOKIE_KEY, "correct-horse-batter"),
-            (COOKIE_KEY, "correct-horse-batteryy"),
-            (COOKIE_KEY, PUBLIC_COOKIE),
-            ("", secret),
-            ("CONNECT_PLUGI", "Ncorrect-horse-battery"),
-        ] {
-            assert!(!admission.admits(key, value), "{key:?} {value:?}");
-        }
-        assert!(Admission::open().admits(COOKIE_KEY, PUBLIC_COOKIE));
-    }
-
-    #[test]
-    fn secrets_that_would_be_mangled_or_guessed_are_refused() {
-        for (secret, refusal) in [
-            ("", InvalidSecret::Length),
-            ("fifteen-letters", InvalidSecret::Length),
-            (&"x".repeat(1025), InvalidSecret::Length),
-            ("with space in it", InvalidSecret::Character),
-            ("with-\"quote\"-in-it", InvalidSecret::Character),
-            ("with-'quote'-in-it", InvalidSecret::Character),
-            ("with-\\-backslash", InvalidSecret::Character),
-            ("with-newline-in-it\n", InvalidSecret::Character),
-            (PUBLIC_COOKIE, InvalidSecret::Public),
-        ] {
-            assert_eq!(
-                Admission::by_secret(secret).unwrap_err(),
-                refusal,
-                "{secret:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn debug_output_holds_no_secret() {
-        let shown = format!(
-            "{:?}",
-            Admission::by_secret("correct-horse-battery").unwrap()
-        );
-        assert_eq!(shown, "Admission { open: false, .. }");
+        self.0.fmt(f)
     }
 }

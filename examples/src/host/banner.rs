@@ -22,6 +22,8 @@ pub struct Banner<'a> {
     pub redis: Option<&'a RedisConfig>,
     /// What is served there, if not in clear.
     pub tls: Option<&'a Tls>,
+    /// Whether grants are bound to the plugins that ask for them.
+    pub bound_grants: bool,
     /// Where the administration is, and whether it is served with TLS.
     pub admin: Option<(SocketAddr, bool)>,
 }
@@ -49,7 +51,10 @@ impl fmt::Display for Banner<'_> {
             }
         }
         if let Some(redis) = self.redis {
-            write!(f, "# All copies on the same Redis enforce one limit")?;
+            write!(
+                f,
+                "# All copies on the same Redis enforce one limit and know the same tokens"
+            )?;
             if let Some(percent) = redis.leases {
                 write!(f, ", leasing {percent} % of each burst")?;
             }
@@ -82,12 +87,30 @@ impl fmt::Display for Banner<'_> {
                     quoted(&path.to_string_lossy())
                 )?;
             }
+            SecretSource::Configured(path) => {
+                let path = path.to_string_lossy();
+                writeln!(
+                    f,
+                    "# Who is admitted, {} says. The secret, if it asks for one:",
+                    quoted(&path)
+                )?;
+                writeln!(
+                    f,
+                    ": \"${{PLUGIN_HOST_BOOTSTRAP_SECRET?set it, if to nothing}}\""
+                )?;
+            }
             SecretSource::Public => {
                 writeln!(f, "# Admission is open: everyone knows this secret.")?;
                 writeln!(f, "PLUGIN_HOST_BOOTSTRAP_SECRET='{PUBLIC_COOKIE}'")?;
             }
         }
-        f.write_str(&SCRIPT.replace("{url}", &url).replace("{curl}", &curl))
+        let grant = if self.bound_grants {
+            BOUND
+        } else {
+            r#""Authorization: Bearer $GRANT_TOKEN""#
+        };
+        let script = SCRIPT.replace("{url}", &url).replace("{curl}", &curl);
+        f.write_str(&script.replace("{grant}", grant))
     }
 }
 
@@ -110,6 +133,9 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// Who calls, and the grant beside it.
+const BOUND: &str = r#""X-Plugin-Grant: $GRANT_TOKEN" -H "X-Plugin-Runtime-ID: $RUNTIME_ID" -H "Authorization: Bearer $RUNTIME_TOKEN""#;
+
 // The secret goes through a pipe: an argument would show in the list of processes.
 const SCRIPT: &str = r#"# Handshake: the answer holds who you are and the token that proves it.
 ANSWER=$(printf '{"coreProtocolVersion":1,"appProtocolVersion":1,"magicCookieKey":"CONNECT_PLUGIN","magicCookieValue":"%s","selfId":"curl"}' "$PLUGIN_HOST_BOOTSTRAP_SECRET" | {curl} -fsS -H 'Content-Type: application/json' --data @- {url}/connectplugin.v1.HandshakeService/Handshake)
@@ -119,6 +145,11 @@ RUNTIME_TOKEN=$(printf '%s' "$ANSWER" | sed -n 's/.*"runtimeToken": *"\([^"]*\)"
 {curl} -fsS -H 'Content-Type: application/json' -H "X-Plugin-Runtime-ID: $RUNTIME_ID" -H "Authorization: Bearer $RUNTIME_TOKEN" --data '{"serviceType":"logger","version":"1.0.0","endpointPath":"/logger.v1.Logger/"}' {url}/connectplugin.v1.ServiceRegistry/RegisterService; echo
 {curl} -fsS -H 'Content-Type: application/json' -H "X-Plugin-Runtime-ID: $RUNTIME_ID" -H "Authorization: Bearer $RUNTIME_TOKEN" --data '{"serviceType":"logger","minVersion":"1.0.0"}' {url}/connectplugin.v1.ServiceRegistry/DiscoverService; echo
 {curl} -fsS -H 'Content-Type: application/json' -H "X-Plugin-Runtime-ID: $RUNTIME_ID" -H "Authorization: Bearer $RUNTIME_TOKEN" --data '{"state":"HEALTH_STATE_HEALTHY"}' {url}/connectplugin.v1.PluginLifecycle/ReportHealth; echo
+# Ask for a capability, and write to the host's log with nothing but the grant:
+GRANT=$({curl} -fsS -H 'Content-Type: application/json' -H "X-Plugin-Runtime-ID: $RUNTIME_ID" -H "Authorization: Bearer $RUNTIME_TOKEN" --data '{"capabilityType":"logger","minVersion":"1.0.0","reason":"to try it"}' {url}/connectplugin.v1.CapabilityBroker/RequestCapability)
+GRANT_URL=$(printf '%s' "$GRANT" | sed -n 's/.*"endpointUrl": *"\([^"]*\)".*/\1/p')
+GRANT_TOKEN=$(printf '%s' "$GRANT" | sed -n 's/.*"bearerToken": *"\([^"]*\)".*/\1/p')
+{curl} -fsS -H 'Content-Type: application/json' -H {grant} --data '{"level":"info","message":"hello from curl"}' "$GRANT_URL/capability.logger.v1.Logger/Log"; echo
 # Meet the rate limit: register again until the answer is 429 and says in how many seconds to come back.
 for n in 1 2 3 4 5 6 7 8 9 10; do HEAD=$({curl} -sS -o /dev/null -D - -H 'Content-Type: application/json' -H "X-Plugin-Runtime-ID: $RUNTIME_ID" -H "Authorization: Bearer $RUNTIME_TOKEN" --data '{"serviceType":"logger","version":"1.0.0","endpointPath":"/logger.v1.Logger/"}' {url}/connectplugin.v1.ServiceRegistry/RegisterService | tr -d '\r'); printf '%s\n' "$HEAD" | sed -n -e '/^HTTP/p' -e '/^[Rr]etry-[Aa]fter/p'; case "$HEAD" in "HTTP/1.1 429"*) break;; esac; done
 "#;

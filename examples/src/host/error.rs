@@ -2,6 +2,9 @@ use std::fmt;
 
 use tower_plugin_auth::{
     InvalidConfig,
+    admission::manifest::ManifestError,
+    audit::FileSinkError,
+    authorize::InvalidPermission,
     token::{RngError, SelfId},
 };
 use tower_plugin_ratelimit::{
@@ -13,18 +16,26 @@ use tower_plugin_validate::{InvalidRoute, format::InvalidHosts, limits::InvalidL
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum HostError {
+    /// An audit log that cannot be continued.
+    Audit(FileSinkError),
     /// A limiter of an impossible size.
     Capacity(InvalidCapacity),
     /// An impossible limit of what may be under way.
     Concurrency(InvalidConcurrency),
     /// A setting of the tokens out of range.
     Config(InvalidConfig),
+    /// A manifest that is not to be believed.
+    Manifest(ManifestError),
+    /// A capability that permits something impossible.
+    Permission(InvalidPermission),
     /// An impossible limit of requests.
     Limit(InvalidLimit),
     /// A `--provider-host` that is none.
     ProviderHost(InvalidHosts),
     /// Two `--provider` of one name.
     ProviderTwice(SelfId),
+    /// Keys that make no ring.
+    Keys,
     /// An impossible policy.
     Policy(InvalidPolicy),
     /// No randomness for the key that protects the tokens.
@@ -50,6 +61,12 @@ impl From<InvalidConfig> for HostError {
 impl From<InvalidPolicy> for HostError {
     fn from(error: InvalidPolicy) -> Self {
         Self::Policy(error)
+    }
+}
+
+impl From<InvalidPermission> for HostError {
+    fn from(error: InvalidPermission) -> Self {
+        Self::Permission(error)
     }
 }
 
@@ -92,10 +109,20 @@ impl From<InvalidRoute> for HostError {
 impl fmt::Display for HostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Audit(error) => {
+                write!(f, "--audit-file: {error}")?;
+                match std::error::Error::source(error) {
+                    Some(cause) => write!(f, ": {cause}"),
+                    None => Ok(()),
+                }
+            }
             Self::Capacity(error) => error.fmt(f),
             Self::Concurrency(error) => error.fmt(f),
             Self::Config(error) => error.fmt(f),
+            Self::Keys => f.write_str("the keys of the tokens make no ring"),
             Self::Limit(error) => error.fmt(f),
+            Self::Manifest(error) => write!(f, "--manifest: {error}"),
+            Self::Permission(error) => error.fmt(f),
             Self::Policy(error) => error.fmt(f),
             Self::Randomness(error) => error.fmt(f),
             Self::ProviderHost(error) => write!(f, "--provider-host: {error}"),

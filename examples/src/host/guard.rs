@@ -119,8 +119,15 @@ pub(super) async fn take_json_for_connect(mut request: Request, next: Next) -> R
             .get(..JSON.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(JSON))
     };
-    let is_rpc =
-        request.method() == Method::POST && request.uri().path().starts_with("/connectplugin.");
+    let path = request.uri().path();
+    let is_rpc = request.method() == Method::POST
+        && [
+            "/connectplugin.",
+            "/broker/connectplugin.",
+            "/capabilities/",
+        ]
+        .iter()
+        .any(|start| path.starts_with(start));
     if is_rpc
         && Protocol::of(request.headers()) == Protocol::Http
         && request.headers().get(CONTENT_TYPE).is_some_and(is_json)

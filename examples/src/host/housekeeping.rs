@@ -38,6 +38,7 @@ pub(super) fn start(state: &Arc<HostState>) {
 
 async fn forget_the_gone(state: &HostState) {
     state.directory.sweep();
+    end_grants_of_the_gone(state).await;
     for (runtime_id, token_id) in state.directory.owners() {
         match state.identities.newest_live(token_id).await {
             // Replaced where nobody here was told.
@@ -55,6 +56,24 @@ async fn forget_the_gone(state: &HostState) {
                 return;
             }
         }
+    }
+}
+
+async fn end_grants_of_the_gone(state: &HostState) {
+    for holder in state.grants.holders() {
+        let ended = match state.identities.is_there(&holder).await {
+            Ok(true) => continue,
+            Ok(false) => state.grants.end(&holder).await,
+            Err(error) => Err(error),
+        };
+        // Its grants are refused all the same: whoever uses one is looked up.
+        if let Err(error) = ended {
+            tracing::warn!(%error, "the grants of plugins could not be looked after");
+            return;
+        }
+    }
+    if let Err(error) = state.grants.broker().sweep().await {
+        tracing::debug!(%error, "expired grants were not swept up");
     }
 }
 

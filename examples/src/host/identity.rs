@@ -8,25 +8,23 @@ use std::{
 
 use connectrpc::{ConnectError, ErrorCode, RequestContext};
 use tower_plugin_auth::{
-    IssueError, MemoryStore, NewToken, StoreError, SystemRng, TokenEvent, TokenStore, Tokens,
-    token::{EXPIRES_AT, KeyRing, SelfId, TokenId},
+    MemoryStore, StoreError, TokenEvent, TokenStore, Tokens,
+    store::{List, SharedStore},
+    token::{EXPIRES_AT, KeyRing, TokenId},
 };
 use tower_plugin_core::{Clock, Principal};
 
-use super::{HostError, options::TokenConfig, own_words::refuse, registry::Owner};
+use super::{
+    HostError, options::TokenConfig, own_words::refuse, registry::Owner, stores::TokenStores,
+};
 
 /// Issues and checks the tokens of the plugins; clones share them.
 #[derive(Clone)]
 pub(super) struct Identities {
-    tokens: Tokens<MemoryStore>,
+    tokens: Tokens<SharedStore>,
+    // Where the tokens are, if that is this process.
+    memory: Option<Arc<MemoryStore>>,
     clock: Arc<dyn Clock>,
-}
-
-/// Who a plugin is from now on.
-pub(super) struct Identity {
-    pub(super) runtime_id: String,
-    /// Secret.
-    pub(super) token: String,
 }
 
 /// The authenticated caller of a service.
@@ -38,7 +36,7 @@ pub(super) struct Caller<'a> {
 
 /// A token that something goes on for as long as it is valid.
 pub(super) struct Session {
-    tokens: Tokens<MemoryStore>,
+    tokens: Tokens<SharedStore>,
     clock: Arc<dyn Clock>,
     token_id: TokenId,
 }
@@ -47,11 +45,12 @@ impl Identities {
     /// `observe` is told of what happens to the tokens; it must not block.
     pub(super) fn new(
         config: TokenConfig,
+        (store, memory): TokenStores,
+        keys: KeyRing,
         clock: Arc<dyn Clock>,
         observe: impl Fn(&TokenEvent<'_>) + Send + Sync + 'static,
     ) -> Result<Self, HostError> {
-        let keys = KeyRing::random(&SystemRng)?;
-        let mut tokens = Tokens::builder(MemoryStore::new(config.capacity)?, keys)
+        let mut tokens = Tokens::builder(store, keys)
             .with_runtime_ttl(config.ttl)
             .with_overlap(config.overlap)
             .with_clock(Arc::clone(&clock))
@@ -63,32 +62,16 @@ impl Identities {
             tokens = tokens.with_absolute_lifetime(lifetime);
         }
         let tokens = tokens.build()?;
-        Ok(Self { tokens, clock })
+        Ok(Self {
+            tokens,
+            memory,
+            clock,
+        })
     }
 
     /// The tokens themselves, for the layer that checks them.
-    pub(super) fn tokens(&self) -> &Tokens<MemoryStore> {
+    pub(super) fn tokens(&self) -> &Tokens<SharedStore> {
         &self.tokens
-    }
-
-    pub(super) async fn issue(&self, self_id: &SelfId) -> Result<Identity, ConnectError> {
-        let new = NewToken::runtime(self_id);
-        let issued = self.tokens.issue(new).await.map_err(|error| {
-            tracing::error!(%error, "no token could be issued");
-            match error {
-                IssueError::Full => {
-                    refuse(ErrorCode::ResourceExhausted, "no room for another plugin")
-                }
-                IssueError::Unavailable(_) => {
-                    refuse(ErrorCode::Unavailable, "the identity could not be recorded")
-                }
-                _ => refuse(ErrorCode::Internal, "no identity could be issued"),
-            }
-        })?;
-        Ok(Identity {
-            runtime_id: issued.principal().subject().to_owned(),
-            token: issued.token().expose().to_owned(),
-        })
     }
 
     /// What goes on for as long as this caller's token.
@@ -98,6 +81,26 @@ impl Identities {
             clock: Arc::clone(&self.clock),
             token_id: caller.token_id,
         }
+    }
+
+    /// How many tokens are alive, if this process keeps them.
+    pub(super) fn alive(&self) -> Option<usize> {
+        let memory = self.memory.as_ref()?;
+        Some(memory.len_live(self.clock.wall()))
+    }
+
+    /// Whether a plugin has a token that is alive: this one, one that has replaced it, or any other.
+    pub(super) async fn is_there(&self, plugin: &Principal) -> Result<bool, StoreError> {
+        let id = plugin.token_id().and_then(|id| id.parse().ok());
+        if let Some(id) = id
+            && self.newest_live(id).await?.is_some()
+        {
+            return Ok(true);
+        }
+        let now = self.clock.wall();
+        let all = List::of_subject(plugin.kind(), plugin.subject());
+        let records = self.tokens.list(&all).await?;
+        Ok(records.iter().any(|record| record.is_live(now)))
     }
 
     /// The newest live token among this one and those that have replaced it one after the other, and
@@ -161,6 +164,10 @@ impl<'a> Caller<'a> {
                 })
             })
             .ok_or_else(|| refuse(ErrorCode::Unauthenticated, "a runtime token is required"))
+    }
+
+    pub(super) fn principal(&self) -> &'a Principal {
+        self.principal
     }
 
     pub(super) fn runtime_id(&self) -> &'a str {

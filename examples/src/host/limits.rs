@@ -55,6 +55,18 @@ pub struct Quotas {
     )]
     pub service: Quota,
 
+    /// Requests for capabilities by one plugin.
+    #[arg(long = "broker-quota", value_name = "QUOTA", default_value = "10/s:20")]
+    pub broker: Quota,
+
+    /// Calls to capabilities by one plugin, whichever of its grants are used.
+    #[arg(
+        long = "capability-quota",
+        value_name = "QUOTA",
+        default_value = "100/s:200"
+    )]
+    pub capability: Quota,
+
     /// Health reports by one plugin.
     #[arg(long = "health-quota", value_name = "QUOTA", default_value = "10/s:20")]
     pub health: Quota,
@@ -75,6 +87,8 @@ pub(super) struct Limits {
     pub(super) handshake: Policy,
     pub(super) register: Policy,
     pub(super) service: Policy,
+    pub(super) broker: Policy,
+    pub(super) capability: Policy,
     pub(super) discover: Policy,
     pub(super) watch: Policy,
     pub(super) health: Policy,
@@ -102,6 +116,8 @@ impl Limits {
             discover,
             watch,
             service,
+            broker,
+            capability,
             health,
             rotate,
         } = quotas;
@@ -119,6 +135,8 @@ impl Limits {
             handshake: Policy::new("handshake", [handshake])?,
             register: Policy::new("register", [register])?,
             service: Policy::new("service", [service])?,
+            broker: Policy::new("broker", [broker])?,
+            capability: Policy::new("capability", [capability])?,
             discover: Policy::new("discover", [discover])?,
             watch: Policy::new("watch", [watch])?,
             health: Policy::new("health", [health])?,

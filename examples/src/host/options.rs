@@ -6,12 +6,17 @@ use tower_plugin_validate::limits::Limits;
 use zeroize::Zeroizing;
 
 use super::{
-    Bounds, ProxyOptions, Quotas, admission::Admission, registry::RegistryLimits, tls::Tls,
+    Bounds, ProxyOptions, Quotas, admission::Door, capabilities::GrantConfig,
+    registry::RegistryLimits, tls::Tls,
 };
 
 mod admin;
+mod audit;
 mod bounds;
+mod door;
 mod error;
+mod grants;
+mod keys;
 mod plugin;
 mod redis;
 mod registry;
@@ -22,8 +27,12 @@ mod tls;
 mod tokens;
 
 pub use admin::{ADMIN_TOKEN_VARIABLE, AdminConfig, AdminOptions, AdminToken};
+pub use audit::{AUDIT_KEYS_VARIABLE, AuditConfig, AuditOptions};
 pub use bounds::{ConnectionOptions, DeadlineOptions, Deadlines, HeadOptions};
+pub use door::{DoorOptions, InvalidTrustedKey, TrustedKey};
 pub use error::OptionsError;
+pub use grants::{GrantOptions, InvalidPublicUrl, PublicUrl};
+pub use keys::{Keys, SecretText};
 pub use plugin::{InvalidPlugin, KnownPlugin};
 pub use redis::{
     InvalidWithoutRedis, REDIS_VARIABLE, RedisConfig, RedisOptions, RedisUrl, WithoutRedis,
@@ -32,7 +41,7 @@ pub use registry::RegistryOptions;
 pub use secret::{GeneratedSecret, SECRET_VARIABLE, SecretSource};
 pub use span::{InvalidSpan, Span, TokenTtl};
 pub use tls::TlsOptions;
-pub use tokens::{TokenConfig, TokenOptions};
+pub use tokens::{TOKEN_KEYS_VARIABLE, TokenConfig, TokenOptions};
 
 /// A host for plugins that speak connect-plugin-go's protocol.
 ///
@@ -42,7 +51,9 @@ pub use tokens::{TokenConfig, TokenOptions};
 /// Secrets are none of these: a command line is visible to every process of the machine. The admission
 /// secret comes from --bootstrap-secret-file or from the environment variable
 /// PLUGIN_HOST_BOOTSTRAP_SECRET; without either, one is made and printed. The address of Redis may come
-/// from PLUGIN_HOST_REDIS_URL, and the administrator's token from PLUGIN_HOST_ADMIN_TOKEN.
+/// from PLUGIN_HOST_REDIS_URL, the keys of the tokens from PLUGIN_HOST_TOKEN_KEYS, those of the audit log
+/// from PLUGIN_HOST_AUDIT_KEYS, and the administrator's
+/// token from PLUGIN_HOST_ADMIN_TOKEN.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "plugin-host", version)]
 pub struct Options {
@@ -70,6 +81,10 @@ pub struct Options {
     #[arg(long)]
     pub open_admission: bool,
 
+    /// What else is asked of a plugin.
+    #[command(flatten)]
+    pub door: DoorOptions,
+
     /// A plugin to tell of in handshakes, as NAME=VERSION=/SERVICE/PATH/; repeatable.
     #[arg(long = "plugin", value_name = "PLUGIN", value_delimiter = ',')]
     pub plugins: Vec<KnownPlugin>,
@@ -81,6 +96,10 @@ pub struct Options {
     /// How long tokens are good.
     #[command(flatten)]
     pub tokens: TokenOptions,
+
+    /// How grants of capabilities are made.
+    #[command(flatten)]
+    pub grants: GrantOptions,
 
     /// How often each kind of call is let through.
     #[command(flatten)]
@@ -114,6 +133,10 @@ pub struct Options {
     #[command(flatten)]
     pub tls: TlsOptions,
 
+    /// What is written down.
+    #[command(flatten)]
+    pub audit: AuditOptions,
+
     /// A listener for who runs the host.
     #[command(flatten)]
     pub admin: AdminOptions,
@@ -123,7 +146,9 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Config {
     /// Who may join.
-    pub admission: Admission,
+    pub admission: Door,
+    /// What is written down, and where.
+    pub audit: Option<AuditConfig>,
     /// What handshakes tell of.
     pub plugins: Vec<KnownPlugin>,
     /// Where providers are.
@@ -134,6 +159,10 @@ pub struct Config {
     pub redis: Option<RedisConfig>,
     /// How long tokens are good.
     pub tokens: TokenConfig,
+    /// What they are digested under, if not under keys made for the run.
+    pub token_keys: Option<Keys>,
+    /// How grants of capabilities are made.
+    pub grants: GrantConfig,
     /// How many services there may be.
     pub registry: RegistryLimits,
     /// How large the head of a request may be.
@@ -197,13 +226,21 @@ impl Options {
     ) -> Result<(Config, SecretSource), OptionsError> {
         let environment = environment.map(Zeroizing::new);
         let (admission, source) = self.admission(environment.as_ref().map(|text| text.as_str()))?;
+        let redis = self.redis.into_config()?;
+        let token_keys = self.tokens.keys()?;
+        if redis.is_some() && token_keys.is_none() {
+            return Err(OptionsError::NoKeys);
+        }
         let config = Config {
             admission,
+            audit: self.audit.config()?,
             plugins: self.plugins,
             proxy: self.proxy,
             quotas: self.quotas,
-            redis: self.redis.into_config()?,
+            redis,
             tokens: self.tokens.config(),
+            token_keys,
+            grants: self.grants.config(),
             registry: self.registry.config(),
             head: self.head.build()?,
             deadlines: self.deadlines.config(),
@@ -216,9 +253,14 @@ impl Options {
     pub(super) fn admission(
         &self,
         environment: Option<&str>,
-    ) -> Result<(Admission, SecretSource), OptionsError> {
+    ) -> Result<(Door, SecretSource), OptionsError> {
         let file = self.bootstrap_secret_file.clone();
-        secret::admission(environment, file, self.open_admission)
+        let has_secret = environment.is_some() || file.is_some() || self.open_admission;
+        if let Some((door, path)) = self.door.of_file(has_secret)? {
+            return Ok((door, SecretSource::Configured(path)));
+        }
+        let (rule, source) = secret::rule(environment, file, self.open_admission)?;
+        Ok((self.door.door(rule)?, source))
     }
 }
 

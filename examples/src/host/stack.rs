@@ -1,10 +1,10 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::State,
-    middleware::{from_fn, from_fn_with_state},
-    response::IntoResponse,
+    middleware::{from_fn, from_fn_with_state, map_response},
+    response::{IntoResponse, Response},
     routing::{any, get},
 };
 use connectrpc::{ConnectRpcService, DeadlinePolicy, Limits, Router as RpcRouter};
@@ -12,17 +12,19 @@ use http::StatusCode;
 use tower::ServiceBuilder;
 use tower_http::decompression::RequestDecompressionLayer;
 use tower_plugin_auth::{
-    AuthLayer, BearerAuthenticator, RequireLayer, RequireSecureTransportLayer,
+    AuthLayer, BearerAuthenticator, RequireLayer, RequireSecureTransportLayer, audit::AuditLayer,
     transport::SecureTransport,
 };
 use tower_plugin_core::ClientIp;
 use tower_plugin_ratelimit::key;
-use tower_plugin_validate::ValidateLayer;
+use tower_plugin_validate::{SanitizeErrorsLayer, ValidateLayer, sanitize::PublicError};
 
 use super::{
     HostState, Readiness,
+    broker::Broker,
+    capabilities::{mount, note_base},
     guard::{self, MAX_BODY},
-    handshake::Handshakes,
+    handshake::{BROKER, Handshakes},
     housekeeping,
     identity::PLUGIN_KIND,
     lifecycle::Lifecycle,
@@ -35,7 +37,7 @@ use super::{
 };
 use crate::proto::connectplugin::{
     health::v1::HealthServiceExt,
-    v1::{HandshakeServiceExt, PluginLifecycleExt, ServiceRegistryExt},
+    v1::{CapabilityBrokerExt, HandshakeServiceExt, PluginLifecycleExt, ServiceRegistryExt},
 };
 
 /// The host's services with everything that stands in front of them.
@@ -69,8 +71,12 @@ pub fn build_with(state: &Arc<HostState>, own: Router) -> Router {
     let health = routes(&["/connectplugin.health.v1.HealthService/Check"], &rpc);
     let authenticated = [
         (
+            &limits.broker,
+            &["/connectplugin.v1.CapabilityBroker/RequestCapability"][..],
+        ),
+        (
             &limits.discover,
-            &["/connectplugin.v1.ServiceRegistry/DiscoverService"][..],
+            &["/connectplugin.v1.ServiceRegistry/DiscoverService"],
         ),
         (
             &limits.health,
@@ -88,6 +94,15 @@ pub fn build_with(state: &Arc<HostState>, own: Router) -> Router {
     .fold(Router::new(), |router, (policy, paths)| {
         router.merge(routes(paths, &rpc).layer(identity(policy)))
     });
+    // At the address that handshakes tell, too.
+    let broker = Router::new().nest(
+        BROKER,
+        routes(
+            &["/connectplugin.v1.CapabilityBroker/RequestCapability"],
+            &rpc,
+        )
+        .layer(identity(&limits.broker)),
+    );
     let watches = routes(
         &[
             "/connectplugin.health.v1.HealthService/Watch",
@@ -122,12 +137,15 @@ pub fn build_with(state: &Arc<HostState>, own: Router) -> Router {
         SecureTransport::Off
     });
 
-    // Last is outermost. The probes are outside of the limit by address: whoever asks them shares an
+    // Last is outermost, in the order of the table in this crate's README. The probes are outside of the limit by address: whoever asks them shares an
     // address with the traffic.
-    Router::new()
+    let host = Router::new()
         .merge(handshakes)
         .merge(health)
         .merge(authenticated)
+        .merge(broker)
+        .layer(from_fn(note_base))
+        .merge(mount(state))
         .merge(watches)
         .merge(calls)
         .merge(rotate::router(state))
@@ -142,7 +160,12 @@ pub fn build_with(state: &Arc<HostState>, own: Router) -> Router {
         .layer(from_fn(guard::catch_panic))
         .layer(transport)
         .layer(from_fn(take_in_unread))
-        .layer(from_fn_with_state(state.telemetry.clone(), observe))
+        .layer(SanitizeErrorsLayer::new());
+    let host = match &state.audit {
+        Some(log) => host.layer(AuditLayer::new(Arc::clone(log))),
+        None => host,
+    };
+    host.layer(from_fn_with_state(state.telemetry.clone(), observe))
 }
 
 // Closed: what is not listed is not served, whatever the RPC runtime would make of it.
@@ -150,8 +173,12 @@ pub(super) fn routes(paths: &[&str], rpc: &ConnectRpcService) -> Router {
     let router = paths.iter().fold(Router::new(), |router, path| {
         router.route_service(path, rpc.clone())
     });
-    // Last is outermost.
+    // Last is outermost. What RPCs answer is in the host's own words, and meant for callers.
     router
+        .layer(map_response(async |mut response: Response| {
+            response.extensions_mut().insert(PublicError);
+            response
+        }))
         .layer(from_fn(guard::take_in_body))
         .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
         .layer(from_fn(guard::limit_wire_size))
@@ -162,6 +189,7 @@ fn services(state: &Arc<HostState>, deadlines: Deadlines) -> ConnectRpcService {
     let lifecycle = Arc::new(Lifecycle(Arc::clone(state)));
     let router = Arc::new(Handshakes(Arc::clone(state))).register(RpcRouter::new());
     let router = Arc::new(Services(Arc::clone(state))).register(router);
+    let router = Arc::new(Broker(Arc::clone(state))).register(router);
     let router = PluginLifecycleExt::register(Arc::clone(&lifecycle), router);
     let router = HealthServiceExt::register(lifecycle, router);
     within(router, deadlines)
@@ -186,9 +214,13 @@ pub(super) fn within(router: RpcRouter, deadlines: Deadlines) -> ConnectRpcServi
 
 async fn readyz(State(readiness): State<Readiness>) -> impl IntoResponse {
     if readiness.is_ready() {
-        (StatusCode::OK, "ready")
+        (StatusCode::OK, Extension(PublicError), "ready")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            Extension(PublicError),
+            "not ready",
+        )
     }
 }
 

@@ -3,7 +3,13 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use tower_plugin_auth::{MemoryStore, TokenEvent, Tokens};
+use tower_plugin_auth::{
+    Admission, CapabilityBroker, InvalidConfig, SystemRng, TokenEvent, Tokens,
+    admission::manifest::ManifestErrorKind,
+    audit::{self, AuditEvent, AuditSink},
+    store::{SharedGrantStore, SharedStore},
+    token::KeyRing,
+};
 use tower_plugin_core::Clock;
 use tower_plugin_ratelimit::{
     EitherLimiter,
@@ -13,23 +19,27 @@ use tower_plugin_ratelimit::{
 use tower_plugin_validate::RuleSet;
 
 use super::{
-    Config, HostError, Readiness,
-    admission::Admission,
+    Config, HostCapability, HostError, Readiness,
+    audit::AuditLog,
+    capabilities::Grants,
     directory::Directory,
     identity::{Identities, PLUGIN_KIND},
     limits::Limits,
     metrics::Telemetry,
     options::{Deadlines, KnownPlugin},
     proxy::{self, Proxy},
+    stores::stores,
     watch::Revocations,
 };
 
 /// What the services of one host share.
 pub struct HostState {
     pub(super) admission: Admission,
+    pub(super) audit: Option<Arc<AuditLog>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) deadlines: Deadlines,
     pub(super) directory: Arc<Directory>,
+    pub(super) grants: Grants,
     pub(super) identities: Identities,
     pub(super) is_kept: AtomicBool,
     pub(super) limits: Limits,
@@ -42,6 +52,8 @@ pub struct HostState {
     // What the head of a request is checked by.
     pub(super) rules: RuleSet,
     pub(super) telemetry: Telemetry,
+    // Where there is no other way to know how many there may be.
+    pub(super) token_capacity: usize,
     pub(super) watching: ConcurrencyLimitLayer<key::Principal>,
 }
 
@@ -68,13 +80,56 @@ impl HostState {
         let watching = Concurrency::per_key(MAX_WATCHES)?
             .with_name("watches")?
             .with_total(MAX_WATCHES_IN_ALL)?;
+        let (tokens, grants) = stores(
+            config.redis.as_ref(),
+            &config.tokens,
+            config.grants.capacity,
+            &clock,
+        )?;
+        let ring = || match &config.token_keys {
+            Some(keys) => keys.ring().ok_or(HostError::Keys),
+            None => Ok(KeyRing::random(&SystemRng)?),
+        };
+        let audit = match config.audit {
+            Some(audit) => Some(Arc::new(AuditLog::open(audit, Arc::clone(&clock))?)),
+            None => None,
+        };
         let telemetry = Telemetry::new(clock.wall());
         let limits = Limits::new(config.quotas, config.redis.as_ref(), Arc::clone(&clock))?;
+        let log = || Sink(audit.clone());
+        let grants = Grants::new(
+            config.grants,
+            grants,
+            ring()?,
+            Arc::clone(&clock),
+            audit::grants(log()),
+        )?;
+        let broker = grants.broker().clone();
+        let admission =
+            config
+                .admission
+                .open(Arc::clone(&clock), audit::admission(log()), move |holder| {
+                    let broker = broker.clone();
+                    async move {
+                        broker
+                            .revoke_principal(holder.kind(), holder.subject())
+                            .await
+                    }
+                })?;
+        let identities = Identities::new(config.tokens, tokens, ring()?, Arc::clone(&clock), {
+            let write_down = audit::tokens(log());
+            move |event: &TokenEvent<'_>| {
+                observe(event);
+                write_down(event);
+            }
+        })?;
         Ok(Self {
-            admission: config.admission,
+            admission,
+            audit,
             deadlines: config.deadlines,
             directory,
-            identities: Identities::new(config.tokens, Arc::clone(&clock), observe)?,
+            grants,
+            identities,
             is_kept: AtomicBool::new(false),
             limits,
             clock,
@@ -86,6 +141,7 @@ impl HostState {
             revocations,
             rules: proxy::rules(config.head)?,
             telemetry,
+            token_capacity: config.tokens.capacity,
             watching: ConcurrencyLimitLayer::new(watching, key::Principal),
         })
     }
@@ -104,7 +160,7 @@ impl HostState {
     ///
     /// What a plugin has registered and the streams it has open end with its tokens.
     #[must_use]
-    pub fn tokens(&self) -> &Tokens<MemoryStore> {
+    pub fn tokens(&self) -> &Tokens<SharedStore> {
         self.identities.tokens()
     }
 
@@ -120,8 +176,54 @@ impl HostState {
         &self.telemetry
     }
 
-    pub(super) fn tokens_alive(&self) -> usize {
-        self.identities.tokens().store().len_live(self.clock.wall())
+    /// Who may join, to put somebody in quarantine.
+    #[must_use]
+    pub fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    /// Waits until what was recorded is in the audit log, for some seconds; whether it is. It blocks.
+    #[must_use]
+    pub fn flush_audit(&self) -> bool {
+        self.audit.as_ref().is_none_or(|log| log.flush())
+    }
+
+    /// Reads the manifest again, if plugins are admitted by one, and says in the log what came of it; whatever
+    /// is wrong with it, the one in force stays. It blocks.
+    pub fn reload_manifest(&self) {
+        match self.admission.load_manifest() {
+            Ok(_) => tracing::info!("the manifest was read again"),
+            Err(error) if error.kind() == ManifestErrorKind::NotInUse => {}
+            Err(error) => tracing::error!(%error, "the manifest was not read again"),
+        }
+    }
+
+    /// Says once in the log what stands in front of nothing here.
+    pub fn warn_of_what_is_missing(&self) {
+        if self.audit.is_none() {
+            tracing::warn!(
+                "nothing is written down that somebody may have to account for: --audit-file"
+            );
+        }
+        if self.admission.is_open() {
+            tracing::warn!("everybody is admitted: --open-admission");
+        }
+    }
+
+    /// What is granted to plugins, to revoke it.
+    #[must_use]
+    pub fn broker(&self) -> &CapabilityBroker<SharedGrantStore> {
+        self.grants.broker()
+    }
+
+    /// Offers plugins something of the host's, in the place of another of the same type; before the host is
+    /// [built](super::build).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] if it permits nothing, or there are 1024 capabilities already.
+    pub fn offer(&self, capability: HostCapability) -> Result<(), InvalidConfig> {
+        self.grants.offer(capability)
     }
 
     pub(super) fn registrations(&self) -> usize {
@@ -142,3 +244,14 @@ impl fmt::Debug for HostState {
 /// Streams of changes that one plugin may have open at a time, of both kinds together.
 const MAX_WATCHES: u32 = 16;
 const MAX_WATCHES_IN_ALL: usize = 1024;
+
+/// The audit log, or nothing.
+struct Sink(Option<Arc<AuditLog>>);
+
+impl AuditSink for Sink {
+    fn record(&self, event: &AuditEvent<'_>) {
+        if let Some(log) = &self.0 {
+            log.record(event);
+        }
+    }
+}

@@ -108,7 +108,7 @@ async fn a_check_tells_every_problem_on_a_line_and_serves_nobody() {
     let errors = text(&output.stderr);
     assert_eq!(errors.lines().count(), 5, "{errors}");
     for start in [
-        "plugin-host: PLUGIN_HOST_BOOTSTRAP_SECRET must have",
+        "plugin-host: PLUGIN_HOST_BOOTSTRAP_SECRET: bootstrap_secret must be",
         "plugin-host: --redis-url-file /nonexistent: ",
         "plugin-host: path_bytes must be between",
         "plugin-host: --tls-cert /nonexistent: ",

@@ -1,15 +1,20 @@
 //! The plugin host, driven over real sockets.
 
 mod admin;
+mod audit;
+mod broker;
 mod config;
 mod connections;
+mod copies;
 mod demo;
+mod door;
 mod handshake;
 mod layers;
 mod logger;
 mod process;
 mod registry;
 mod services;
+mod stack;
 mod streams;
 mod support;
 mod tls;

@@ -55,6 +55,7 @@ impl Program {
             .env_remove("PLUGIN_HOST_ADMIN_TOKEN")
             .env_remove("PLUGIN_HOST_BOOTSTRAP_SECRET")
             .env_remove("PLUGIN_HOST_REDIS_URL")
+            .env_remove("PLUGIN_HOST_TOKEN_KEYS")
             .envs(environment.iter().copied());
         let mut child = command
             .stdout(Stdio::piped())
@@ -143,14 +144,15 @@ async fn the_printed_commands_work_as_pasted() {
             .lines()
             .map(str::to_owned)
             .collect();
-        assert!((5..=13).contains(&lines.len()), "{lines:?}");
+        assert!((6..=14).contains(&lines.len()), "{lines:?}");
         assert!(lines[0].contains(r#""registrationId":"reg-"#), "{lines:?}");
         assert!(
             lines[1].contains(r#""endpointUrl":"/services/logger/curl-"#),
             "{lines:?}"
         );
-        assert_eq!(lines[2], "{}");
-        let (admitted, refused) = lines[3..].split_at(lines.len() - 5);
+        // Health is reported, and a line is in the host's log.
+        assert_eq!((&*lines[2], &*lines[3]), ("{}", "{}"));
+        let (admitted, refused) = lines[4..].split_at(lines.len() - 6);
         assert!(
             admitted.iter().all(|line| line == "HTTP/1.1 200 OK"),
             "{lines:?}"
@@ -164,12 +166,23 @@ async fn the_printed_commands_work_as_pasted() {
 }
 
 #[tokio::test]
+async fn a_script_for_bound_grants_sends_who_calls_beside_the_grant() {
+    let program = Program::start(&["--bind-grants"], None).await;
+    let output = paste(&program.script, None).await;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}\n{errors}", program.script);
+    assert!(program.script.contains("X-Plugin-Grant"));
+    let (_, log) = program.signal("-TERM").await;
+    assert!(log.contains("hello from curl"), "{log}");
+}
+
+#[tokio::test]
 async fn a_quota_that_the_script_does_not_reach_is_no_failure() {
     let program = Program::start(&["--register-quota", "1000/s"], None).await;
     let output = paste(&program.script, None).await;
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success() && !text.contains("429"), "{text}");
-    assert_eq!(text.lines().count(), 3 + 10, "{text}");
+    assert_eq!(text.lines().count(), 4 + 10, "{text}");
     program.signal("-TERM").await;
 }
 
@@ -233,7 +246,7 @@ async fn a_bad_configuration_is_told_and_nothing_listens() {
     };
     let error = refused(vec!["--listen", "127.0.0.1:0"]).await;
     assert!(
-        error.contains("PLUGIN_HOST_BOOTSTRAP_SECRET must have 16 to 1024 characters"),
+        error.contains("PLUGIN_HOST_BOOTSTRAP_SECRET: bootstrap_secret must be 16 to 1024 visible"),
         "{error}"
     );
     for (flag, value, message) in [
@@ -272,7 +285,7 @@ async fn a_password_of_redis_is_told_to_nobody() {
         "{error}"
     );
 
-    // Nobody listens there: it says so, and serves.
+    // Nobody listens there: it says so, and is there.
     let url = "redis://:s3cr3t@127.0.0.1:1";
     let file = std::env::temp_dir().join(format!("plugin-host-redis-{}", std::process::id()));
     std::fs::write(&file, url).unwrap();
@@ -283,11 +296,15 @@ async fn a_password_of_redis_is_told_to_nobody() {
         "--redis-leases",
         "5",
     ];
-    let program = Program::start(&arguments, None).await;
-    let without = "enforce one limit, leasing 5 % of each burst; without Redis: local:2.";
+    let keys = format!("1 {}", "0a".repeat(32));
+    let program = Program::with(&arguments, &[("PLUGIN_HOST_TOKEN_KEYS", &keys)]).await;
+    let without = "enforce one limit and know the same tokens, leasing 5 % of each burst; without Redis: local:2.";
     assert!(program.script.contains(without), "{}", program.script);
-    assert!(paste(&program.script, None).await.status.success());
-    assert!(!program.script.contains("s3cr3t"));
+    // The tokens are there as well, so nobody gets one.
+    let output = paste(&program.script, None).await;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("503"), "{errors}");
+    assert!(!program.script.contains("s3cr3t") && !program.script.contains("0a0a"));
     let (status, log) = program.signal("-TERM").await;
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(

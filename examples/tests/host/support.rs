@@ -1,8 +1,11 @@
 //! A host in this process, and a client that speaks the protocol by hand.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt::Debug, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{
+    Router,
+    body::{Body, HttpBody},
+};
 use bytes::Bytes;
 use clap::Parser;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -13,8 +16,13 @@ use hyper_util::{
 };
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
-use tower_plugin_core::ManualClock;
-use tower_plugin_examples::host::{HostState, Options, build_with, serve};
+use tower::ServiceExt;
+use tower_plugin_core::{ManualClock, PeerAddr};
+use tower_plugin_examples::host::{
+    HostCapability, HostState, Options,
+    admin::{self, AdminParts},
+    build_with, serve,
+};
 
 pub(crate) const SECRET: &str = "correct-horse-battery-staple";
 pub(crate) const HANDSHAKE: &str = "/connectplugin.v1.HandshakeService/Handshake";
@@ -24,6 +32,8 @@ pub(crate) const DISCOVER: &str = "/connectplugin.v1.ServiceRegistry/DiscoverSer
 pub(crate) const WATCH: &str = "/connectplugin.v1.ServiceRegistry/WatchService";
 pub(crate) const HEALTH_WATCH: &str = "/connectplugin.health.v1.HealthService/Watch";
 pub(crate) const REPORT: &str = "/connectplugin.v1.PluginLifecycle/ReportHealth";
+const ADMIN_TOKEN: &str = "the-token-of-the-administrator";
+pub(crate) const BROKER: &str = "/connectplugin.v1.CapabilityBroker/RequestCapability";
 pub(crate) const CHECK: &str = "/connectplugin.health.v1.HealthService/Check";
 
 pub(crate) struct Host {
@@ -34,6 +44,9 @@ pub(crate) struct Host {
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
 }
+
+/// The administration of a host, asked without a socket.
+pub(crate) struct Admin(Router);
 
 /// Who a plugin is after a handshake.
 #[derive(Clone)]
@@ -64,8 +77,28 @@ impl Host {
     }
 
     pub(crate) fn on(listener: TcpListener, arguments: &[&str], own: Router) -> Self {
+        Self::made(listener, arguments, own, |_| {})
+    }
+
+    /// One that offers these beside its own.
+    pub(crate) async fn offering(arguments: &[&str], offered: Vec<HostCapability>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::made(listener, arguments, Router::new(), |state| {
+            for capability in offered {
+                state.offer(capability).unwrap();
+            }
+        })
+    }
+
+    fn made(
+        listener: TcpListener,
+        arguments: &[&str],
+        own: Router,
+        prepare: impl FnOnce(&HostState),
+    ) -> Self {
         let mut command_line = [&["plugin-host"], arguments].concat();
         for flag in [
+            "--broker-quota",
             "--discover-quota",
             "--handshake-quota",
             "--health-quota",
@@ -81,6 +114,7 @@ impl Host {
         let clock = ManualClock::new();
         let (config, _) = options.into_config(Some(SECRET.to_owned())).unwrap();
         let state = Arc::new(HostState::new(config, Arc::new(clock.clone())).unwrap());
+        prepare(&state);
         let app = build_with(&state, own);
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -197,8 +231,40 @@ impl Host {
     }
 }
 
+impl Admin {
+    pub(crate) fn of(host: &Host) -> Self {
+        let fixed = ["plugin-host", "--admin-listen", "127.0.0.1:0"];
+        let mut options = Options::try_parse_from(fixed).unwrap();
+        options.admin.environment = Some(ADMIN_TOKEN.parse().unwrap());
+        let config = options.load_admin().unwrap().unwrap();
+        Self(admin::build(&host.state, &config, AdminParts::default()).unwrap())
+    }
+
+    pub(crate) async fn send(&self, method: &str, path: &str) -> Answer {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "admin.example")
+            .header("authorization", format!("Bearer {ADMIN_TOKEN}"))
+            .extension(PeerAddr("127.0.0.1:1".parse().unwrap()))
+            .body(Body::empty())
+            .unwrap();
+        Answer::of(self.0.clone().oneshot(request).await.unwrap()).await
+    }
+
+    /// What `/admin/stats` says.
+    pub(crate) async fn stats(&self) -> Value {
+        let answer = self.send("GET", "/admin/stats").await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    }
+}
+
 impl Answer {
-    pub(crate) async fn of(response: Response<hyper::body::Incoming>) -> Self {
+    pub(crate) async fn of<B>(response: Response<B>) -> Self
+    where
+        B: HttpBody<Data = Bytes, Error: Debug>,
+    {
         let (parts, body) = response.into_parts();
         Self {
             status: parts.status,

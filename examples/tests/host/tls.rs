@@ -35,7 +35,10 @@ use tower_plugin_examples::host::{
     Connections, HostState, Listener, Options, build_with, serve, tls::Tls,
 };
 
-use crate::process::{Program, close, paste_with};
+use crate::{
+    process::{Program, close, paste_with},
+    support::HANDSHAKE,
+};
 
 const WAIT: Duration = Duration::from_secs(30);
 
@@ -62,10 +65,6 @@ impl Authority {
     fn server(&self, serial: u64) -> Leaf {
         let mut params =
             CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
-        // Of another name than its issuer: OpenSSL takes it for one that has signed itself.
-        let mut name = rcgen::DistinguishedName::new();
-        name.push(DnType::CommonName, "localhost");
-        params.distinguished_name = name;
         params.serial_number = Some(SerialNumber::from(serial));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.sign(&params)
@@ -186,6 +185,28 @@ impl Host {
     async fn stop(self) {
         self.stop.send(()).unwrap();
         timeout(WAIT, self.served).await.unwrap().unwrap();
+    }
+}
+
+impl Host {
+    /// The status of a handshake under this name.
+    async fn shake_hands(&self, caller: &Caller<'_>, self_id: &str) -> u16 {
+        let body = serde_json::json!({
+            "coreProtocolVersion": 1,
+            "appProtocolVersion": 1,
+            "selfId": self_id,
+        });
+        let body = body.to_string();
+        let mut stream = self.connect(caller).await.unwrap();
+        let request = format!(
+            "POST {HANDSHAKE} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer[9..12].parse().unwrap()
     }
 }
 
@@ -556,6 +577,47 @@ async fn the_printed_commands_work_over_mutual_tls() {
     assert!(program.script.contains("listens on https://127.0.0.1:"));
     let (status, _) = program.signal("-TERM").await;
     assert_eq!(status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_certificate_admits_under_the_names_it_is_listed_for() {
+    let authority = Authority::new();
+    let files = Files::new(&authority);
+    let rules = files.path("admission.toml");
+    let text = r#"
+require_manifest = false
+rule = "peer"
+allowed_peers = [{ kind = "mtls-uri", subject = "spiffe://plugins/cache", self_id = "cache" }]
+"#;
+    std::fs::write(&rules, text).unwrap();
+    let ca = files.path("ca.pem");
+    let arguments = [
+        "--tls-client-ca",
+        ca.to_str().unwrap(),
+        "--tls-client-auth",
+        "optional",
+        "--admission-file",
+        rules.to_str().unwrap(),
+    ];
+    let host = Host::start(&files, &arguments).await;
+    let (cache, other) = (
+        authority.client("spiffe://plugins/cache"),
+        authority.client("spiffe://plugins/other"),
+    );
+    for (leaf, self_id, status) in [
+        (Some(&cache), "cache", 200),
+        (Some(&cache), "logger", 403),
+        (Some(&other), "cache", 403),
+        (None, "cache", 403),
+    ] {
+        let caller = Caller::new(&authority, leaf);
+        assert_eq!(
+            host.shake_hands(&caller, self_id).await,
+            status,
+            "{self_id}"
+        );
+    }
+    host.stop().await;
 }
 
 #[cfg(unix)]

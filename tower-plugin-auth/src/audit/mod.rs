@@ -1,6 +1,7 @@
 //! Writes down what somebody may have to account for.
 //!
-//! [`AuditLayer`] makes an [`AuditEvent`] of every refusal, [`tokens`] of whatever happens to tokens; an
+//! [`AuditLayer`] makes an [`AuditEvent`] of every refusal, [`tokens`] of whatever happens to tokens,
+//! [`grants`] to grants and [`admission`] at the door; an
 //! [`AuditSink`] takes them: [`TracingSink`], a closure, or `FileSink` (feature `audit-file`, Unix), whose
 //! file tells when somebody has changed it. Events have names of the OWASP [vocabulary] where it has one.
 
@@ -28,6 +29,6 @@ pub use file::{
 };
 pub use future::ResponseFuture;
 pub use layer::AuditLayer;
-pub use observe::tokens;
+pub use observe::{admission, grants, tokens};
 pub use service::Audit;
 pub use sink::{AuditSink, TracingSink};

@@ -6,6 +6,12 @@ use super::{
 };
 use crate::{TokenEvent, store::Revocation, token::TokenId};
 
+mod admission;
+mod grants;
+
+pub use admission::admission;
+pub use grants::grants;
+
 /// An observer for [`TokensBuilder::with_observer`](crate::TokensBuilder::with_observer) that writes down
 /// what happens to tokens.
 ///
@@ -100,3 +106,6 @@ fn record_revocation(sink: &impl AuditSink, revocation: &Revocation<'_>, count: 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

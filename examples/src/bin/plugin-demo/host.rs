@@ -60,13 +60,23 @@ impl Host {
     ) -> Result<Answer, Failure> {
         let body = message.to_string().into();
         let response = self.send(path, identity, "application/json", body).await?;
-        let (parts, body) = response.into_parts();
-        let body = timeout(PATIENCE, Limited::new(body, MAX_ANSWER).collect()).await??;
-        Ok(Answer {
-            status: parts.status,
-            headers: parts.headers,
-            body: serde_json::from_slice(&body.to_bytes()).unwrap_or_default(),
-        })
+        Answer::read(response).await
+    }
+
+    /// One unary call at an address the host has told, with nothing but a grant.
+    pub(crate) async fn call_granted(
+        &self,
+        url: &str,
+        grant: &str,
+        message: &Value,
+    ) -> Result<Answer, Failure> {
+        let request = Request::post(url)
+            .header("content-type", "application/json")
+            .header("connect-protocol-version", "1")
+            .header("authorization", format!("Bearer {grant}"))
+            .body(Full::from(message.to_string()))?;
+        let response = timeout(PATIENCE, self.client.request(request)).await??;
+        Answer::read(response).await
     }
 
     /// One call whose answer is a stream.
@@ -115,6 +125,16 @@ impl Host {
 }
 
 impl Answer {
+    async fn read(response: Response<Incoming>) -> Result<Self, Failure> {
+        let (parts, body) = response.into_parts();
+        let body = timeout(PATIENCE, Limited::new(body, MAX_ANSWER).collect()).await??;
+        Ok(Self {
+            status: parts.status,
+            headers: parts.headers,
+            body: serde_json::from_slice(&body.to_bytes()).unwrap_or_default(),
+        })
+    }
+
     /// A member of the answer that is text.
     pub(crate) fn text(&self, name: &str) -> Result<String, Failure> {
         let text = self.body.get(name).and_then(Value::as_str);

@@ -5,11 +5,12 @@ use std::error::Error;
 use serde_json::{Value, json};
 
 use super::{
+    capability,
     host::{Answer, Host, Identity},
-    provider,
+    provider, rotation,
 };
 
-type Failure = Box<dyn Error + Send + Sync>;
+pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
 /// Lives it through; whether every step went as it should.
 pub(crate) async fn live(host: &Host, secret: &str) -> Result<bool, Failure> {
@@ -112,9 +113,8 @@ pub(crate) async fn live(host: &Host, secret: &str) -> Result<bool, Failure> {
     told.event(&events.next().await?, "SERVICE_STATE_UNAVAILABLE");
     drop(events);
 
-    // Asking for a capability belongs here: its own quota must not be spent yet.
-
-    // Rotating the token belongs here: whatever comes after is called with the successor.
+    capability::live(&mut told, host, &me).await?;
+    let me = rotation::live(&mut told, host, me).await?;
 
     told.step(
         "Offer it again and again",
@@ -142,29 +142,33 @@ fn handshake(secret: &str) -> Value {
     })
 }
 
-async fn report(host: &Host, identity: &Identity, state: &str) -> Result<Answer, Failure> {
+pub(crate) async fn report(
+    host: &Host,
+    identity: &Identity,
+    state: &str,
+) -> Result<Answer, Failure> {
     let report = json!({ "state": format!("HEALTH_STATE_{state}") });
     host.call(REPORT, Some(identity), &report).await
 }
 
 /// What has been told so far.
 #[derive(Default)]
-struct Told {
+pub(crate) struct Told {
     steps: u32,
     surprises: u32,
 }
 
 impl Told {
-    fn step(&mut self, what: &str, layers: &str) {
+    pub(crate) fn step(&mut self, what: &str, layers: &str) {
         self.steps += 1;
         println!("{}. {what}: {layers}", self.steps);
     }
 
-    fn say(&self, what: &str) {
+    pub(crate) fn say(&self, what: &str) {
         println!("   {what}");
     }
 
-    fn answer(&mut self, answer: &Answer, expected: u16) {
+    pub(crate) fn answer(&mut self, answer: &Answer, expected: u16) {
         let mut line = format!("HTTP {}", answer.status.as_u16());
         let told = ["code", "message"].map(|name| answer.body.get(name).and_then(Value::as_str));
         if let [Some(code), Some(message)] = told {
@@ -184,7 +188,7 @@ impl Told {
         self.check(event.get("state").and_then(Value::as_str) == Some(expected));
     }
 
-    fn check(&mut self, is_expected: bool) {
+    pub(crate) fn check(&mut self, is_expected: bool) {
         if !is_expected {
             self.surprises += 1;
             self.say("this is not as it should be");
@@ -208,7 +212,8 @@ const UNREGISTER: &str = "/connectplugin.v1.ServiceRegistry/UnregisterService";
 const WATCH: &str = "/connectplugin.v1.ServiceRegistry/WatchService";
 
 /// What the layers say beside an answer.
-const HEADERS: [&str; 5] = [
+const HEADERS: [&str; 6] = [
+    "x-plugin-grant-expires-at",
     "ratelimit-policy",
     "ratelimit",
     "retry-after",

@@ -1,5 +1,5 @@
 //! A plugin's life at a host: it joins, offers a service, finds it, calls it through the host, watches it
-//! go, and meets every layer on the way.
+//! go, is granted a capability, replaces its token, and meets every layer on the way.
 //!
 //! ```sh
 //! plugin-host --provider-network 127.0.0.0/8    # prints the secret to set
@@ -12,9 +12,11 @@ use clap::Parser;
 use http::Uri;
 use tower_plugin_examples::host::options::SECRET_VARIABLE;
 
+mod capability;
 mod host;
 mod life;
 mod provider;
+mod rotation;
 
 /// Plays a plugin's life against a running plugin-host, and prints what each layer did.
 ///

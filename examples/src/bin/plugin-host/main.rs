@@ -11,7 +11,8 @@ use tower_plugin_examples::host::{
     build,
     config::{Settings, SettingsError},
     options::{
-        ADMIN_TOKEN_VARIABLE, AdminConfig, AdminToken, REDIS_VARIABLE, RedisUrl, SECRET_VARIABLE,
+        ADMIN_TOKEN_VARIABLE, AUDIT_KEYS_VARIABLE, AdminConfig, AdminToken, REDIS_VARIABLE,
+        RedisUrl, SECRET_VARIABLE, SecretText, TOKEN_KEYS_VARIABLE,
     },
     serve,
     tls::{DISABLE_TLS_WARNING, Tls, warn_of_clear},
@@ -44,12 +45,24 @@ async fn begin() -> Result<ExitCode, Box<dyn Error>> {
     options.redis.environment = variable(REDIS_VARIABLE)?
         .map(|url| url.parse::<RedisUrl>())
         .transpose()?;
+    options.tokens.environment = variable(TOKEN_KEYS_VARIABLE)?
+        .map(|keys| keys.parse::<SecretText>())
+        .transpose()?;
+    options.audit.environment = variable(AUDIT_KEYS_VARIABLE)?
+        .map(|keys| keys.parse::<SecretText>())
+        .transpose()?;
     options.admin.environment = variable(ADMIN_TOKEN_VARIABLE)?
         .map(|token| token.parse::<AdminToken>())
         .transpose()?;
 
     if settings.options.print_config {
-        let secrets = [SECRET_VARIABLE, REDIS_VARIABLE, ADMIN_TOKEN_VARIABLE];
+        let secrets = [
+            SECRET_VARIABLE,
+            REDIS_VARIABLE,
+            TOKEN_KEYS_VARIABLE,
+            AUDIT_KEYS_VARIABLE,
+            ADMIN_TOKEN_VARIABLE,
+        ];
         let set: Vec<_> = secrets
             .into_iter()
             .filter(|name| env::var_os(name).is_some())
@@ -78,14 +91,18 @@ async fn run(options: Options, secret: Option<String>) -> Result<(), Box<dyn Err
     let reload = options.tls.reload.0;
     let (tls, admin) = (options.load_tls()?, options.load_admin()?);
     let (config, secret) = options.into_config(secret)?;
-    let redis = config.redis.clone();
+    let (redis, bound_grants) = (config.redis.clone(), config.grants.bound);
     let state = host(config)?;
     let _upkeep = state.telemetry().install();
     state.meet_redis().await;
+    state.warn_of_what_is_missing();
     let app = build(&state);
 
     // Before anyone is told where the host is: a signal must not end it the hard way from then on.
-    let (shutdown, reloading) = (signals::shutdown()?, signals::reload(tls.clone())?);
+    let (shutdown, reloading) = (
+        signals::shutdown()?,
+        signals::reload(tls.clone(), Arc::clone(&state))?,
+    );
     let _looking = tls.as_ref().map(|tls| tls.reload_every(reload));
     let listener = bind("--listen", listen).await?;
     let admin = match admin {
@@ -106,6 +123,7 @@ async fn run(options: Options, secret: Option<String>) -> Result<(), Box<dyn Err
         secret: &secret,
         redis: redis.as_ref(),
         tls: tls.as_ref(),
+        bound_grants,
         admin: match &admin {
             Some(admin) => Some((admin.listener.local_addr()?, admin.tls.is_some())),
             None => None,
@@ -144,6 +162,10 @@ async fn run(options: Options, secret: Option<String>) -> Result<(), Box<dyn Err
         served = async { tokio::try_join!(main, aside) } => drop(served?),
         () = signals => {}
         () = reloading => {}
+    }
+    let flushed = tokio::task::spawn_blocking(move || state.flush_audit());
+    if !flushed.await? {
+        tracing::error!("not all that was recorded is in the audit log");
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
-use std::{future::Future, io};
+use std::{future::Future, io, sync::Arc};
 
-use tower_plugin_examples::host::tls::Tls;
+use tower_plugin_examples::host::{HostState, tls::Tls};
 
 /// Completes when the host is told to end.
 #[cfg(unix)]
@@ -27,15 +27,21 @@ pub(super) fn shutdown() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Reads the TLS files again whenever it is told to; never completes.
+/// Reads the TLS files and the manifest again whenever it is told to; never completes.
 #[cfg(unix)]
-pub(super) fn reload(tls: Option<Tls>) -> io::Result<impl Future<Output = ()>> {
+pub(super) fn reload(
+    tls: Option<Tls>,
+    host: Arc<HostState>,
+) -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
 
     // Also without TLS: the signal would end the process.
     let mut hangup = signal(SignalKind::hangup())?;
     Ok(async move {
         while hangup.recv().await.is_some() {
+            let host = Arc::clone(&host);
+            // It has said in the log what came of it.
+            let _told = tokio::task::spawn_blocking(move || host.reload_manifest()).await;
             match &tls {
                 Some(tls) => tls.reload_and_tell().await,
                 None => tracing::info!("nothing to read again: TLS is not served"),
@@ -47,6 +53,6 @@ pub(super) fn reload(tls: Option<Tls>) -> io::Result<impl Future<Output = ()>> {
 
 #[cfg(windows)]
 #[expect(clippy::unnecessary_wraps, reason = "as on Unix")]
-pub(super) fn reload(_: Option<Tls>) -> io::Result<impl Future<Output = ()>> {
+pub(super) fn reload(_: Option<Tls>, _: Arc<HostState>) -> io::Result<impl Future<Output = ()>> {
     Ok(std::future::pending())
 }

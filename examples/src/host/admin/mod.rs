@@ -9,15 +9,17 @@ use axum::{
     middleware::{from_fn, from_fn_with_state},
     routing::{get, post},
 };
+use http::Method;
 use serde_json::Value;
 use tower::ServiceBuilder;
 use tower_plugin_auth::{
     AuthLayer,
+    audit::AuditLayer,
     authenticate::{ApiKeyAuthenticator, CredentialHeader},
 };
 use tower_plugin_core::ClientIp;
 use tower_plugin_ratelimit::{MemoryLimiter, OnFull, Policy, RateLimitLayer};
-use tower_plugin_validate::ValidateLayer;
+use tower_plugin_validate::{SanitizeErrorsLayer, ValidateLayer};
 
 use super::{
     HostError, HostState, guard,
@@ -27,7 +29,9 @@ use super::{
 };
 
 mod answer;
+mod audit;
 mod page;
+mod quarantine;
 mod stats;
 mod tokens;
 
@@ -86,10 +90,22 @@ pub fn build(
 
     let admin = Admin {
         host: Arc::clone(state),
-        grants: parts.grants,
-        audit: parts.audit,
+        grants: Some(parts.grants.unwrap_or_else(|| {
+            let state = Arc::clone(state);
+            Arc::new(move || state.grants.figures())
+        })),
+        audit: parts.audit.or_else(|| {
+            let log = Arc::clone(state.audit.as_ref()?);
+            Some(Arc::new(move || log.recent()) as Figures)
+        }),
     };
     let guarded = Router::new()
+        .route("/admin/audit/verify", get(audit::verify))
+        .route("/admin/quarantine", get(quarantine::list))
+        .route(
+            "/admin/quarantine/{who}",
+            post(quarantine::put).delete(quarantine::release),
+        )
         .route("/admin/rotate", post(tokens::rotate_all))
         .route("/admin/stats", get(stats::stats))
         .route("/admin/tokens", get(tokens::list))
@@ -101,7 +117,7 @@ pub fn build(
         .layer(guard);
 
     // Last is outermost.
-    Ok(Router::new()
+    let admin = Router::new()
         .merge(guarded)
         .route("/", get(page::page))
         .route("/healthz", get("ok"))
@@ -109,7 +125,16 @@ pub fn build(
         .layer(ValidateLayer::new(state.rules.clone()))
         .layer(from_fn(guard::catch_panic))
         .layer(from_fn(take_in_unread))
-        .layer(from_fn_with_state(state.telemetry.clone(), observe)))
+        .layer(SanitizeErrorsLayer::new());
+    // What is changed here is written down, and not only what is refused.
+    let admin = match &state.audit {
+        Some(log) => admin.layer(
+            AuditLayer::new(Arc::clone(log))
+                .with_admitted(|request| !matches!(request.method, Method::GET | Method::HEAD)),
+        ),
+        None => admin,
+    };
+    Ok(admin.layer(from_fn_with_state(state.telemetry.clone(), observe)))
 }
 
 impl fmt::Debug for AdminParts {

@@ -20,6 +20,7 @@ struct Stats {
     redis: Option<Redis>,
     grants: Option<Value>,
     audit: Option<Value>,
+    audit_log: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -32,7 +33,8 @@ struct Connections {
 
 #[derive(Serialize)]
 struct Tokens {
-    alive: usize,
+    /// Unknown where they are on Redis.
+    alive: Option<usize>,
     capacity: usize,
 }
 
@@ -91,8 +93,8 @@ impl Stats {
                 failed_handshakes: connections.failed_handshakes(),
             },
             tokens: Tokens {
-                alive: host.tokens_alive(),
-                capacity: host.identities.tokens().store().capacity(),
+                alive: host.identities.alive(),
+                capacity: host.token_capacity,
             },
             registrations: host.registrations(),
             policies: policies(host),
@@ -103,6 +105,7 @@ impl Stats {
             },
             grants,
             audit,
+            audit_log: host.audit.as_ref().map(|log| log.figures()),
         }
     }
 }

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use tower_plugin_core::SystemClock;
+use tower_plugin_auth::{SystemRng, token::KeyRing};
+use tower_plugin_core::{Clock, SystemClock};
 
 use super::Settings;
 use crate::host::{
-    HostState,
+    HostError, HostState,
     identity::Identities,
-    options::{Config, OptionsError},
+    options::{Config, OptionsError, TokenConfig},
+    stores::stores,
 };
 
 impl Settings {
@@ -25,14 +27,12 @@ impl Settings {
                 .then_some(())
                 .ok_or(OptionsError::Redis)
         });
-        let tokens = Identities::new(
-            options.tokens.config(),
-            Arc::new(SystemClock::new()),
-            |_| {},
-        );
+        let tokens = tokens(&options.tokens.config());
         let mut problems: Vec<String> = [
             options.admission(secret.as_deref()).err(),
             redis.err(),
+            options.audit.config().err(),
+            options.tokens.keys().err(),
             options.head.build().err(),
             options.load_tls().err(),
             options.load_admin().err(),
@@ -42,18 +42,28 @@ impl Settings {
         .map(|error| error.to_string())
         .collect();
         problems.extend(tokens.err().map(|error| error.to_string()));
-        if problems.is_empty()
-            && let Ok((config, _)) = options.clone().into_config(secret)
-        {
-            problems.extend(without_redis(config));
+        if problems.is_empty() {
+            match options.clone().into_config(secret) {
+                Ok((config, _)) => problems.extend(without_redis(config)),
+                Err(error) => problems.push(error.to_string()),
+            }
         }
         problems
     }
 }
 
+fn tokens(config: &TokenConfig) -> Result<(), HostError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let (store, _) = stores(None, config, 1, &clock)?;
+    let keys = KeyRing::random(&SystemRng)?;
+    Identities::new(*config, store, keys, clock, |_| {}).map(drop)
+}
+
 /// What remains are the policies.
 fn without_redis(mut config: Config) -> Option<String> {
     config.redis = None;
+    // It would be begun.
+    config.audit = None;
     let state = HostState::new(config, Arc::new(SystemClock::new()));
     state.err().map(|error| error.to_string())
 }

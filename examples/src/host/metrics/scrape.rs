@@ -62,7 +62,14 @@ pub(super) fn describe() {
         ("plugin_host_ready", "1 while new requests are welcome."),
         ("plugin_host_redis_up", "0 while Redis is taken for down."),
         ("plugin_host_registrations", "Services registered."),
-        ("plugin_host_tokens", "Runtime tokens that are valid."),
+        (
+            "plugin_host_tokens",
+            "Runtime tokens that are valid, if this process keeps them.",
+        ),
+        (
+            "plugin_host_grants",
+            "Grants of capabilities, if this process keeps them.",
+        ),
     ] {
         describe_gauge!(name, meaning);
     }
@@ -76,7 +83,12 @@ fn set_gauges(state: &HostState) {
     counter!("plugin_host_connections_refused_total").absolute(connections.refused());
     counter!("plugin_host_tls_handshakes_failed_total").absolute(connections.failed_handshakes());
     gauge!("plugin_host_ready").set(f64::from(u8::from(state.readiness.is_ready())));
-    gauge!("plugin_host_tokens").set(state.tokens_alive() as f64);
+    if let Some(alive) = state.identities.alive() {
+        gauge!("plugin_host_tokens").set(alive as f64);
+    }
+    if let Some(alive) = state.grants.alive() {
+        gauge!("plugin_host_grants").set(alive as f64);
+    }
     gauge!("plugin_host_registrations").set(state.registrations() as f64);
     for (policy, counts) in state.limits.counts() {
         for (decision, count) in [

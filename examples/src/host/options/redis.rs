@@ -11,7 +11,7 @@ use super::{OptionsError, secret_file};
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Redis")]
 pub struct RedisOptions {
-    /// Keep all quotas in the Redis at this address, so that copies of the host enforce one limit:
+    /// Keep quotas, tokens and grants in the Redis at this address, so that copies of the host behave as one:
     /// redis://HOST:PORT, rediss:// or redis+unix:///PATH.
     ///
     /// A password is no flag: an address with one comes from --redis-url-file or from the environment

@@ -2,14 +2,16 @@
 
 use std::{fmt, path::PathBuf};
 
+use tower_plugin_auth::admission::{BootstrapSecret, Rule};
 use zeroize::Zeroizing;
 
 use super::{OptionsError, secret_file};
-use crate::host::admission::Admission;
 
 /// Where the admission secret comes from.
 #[derive(Debug)]
 pub enum SecretSource {
+    /// Whatever this file of `--admission-file` says.
+    Configured(PathBuf),
     /// Made for this run.
     Generated(GeneratedSecret),
     /// The environment variable [`SECRET_VARIABLE`].
@@ -28,29 +30,32 @@ pub const SECRET_VARIABLE: &str = "PLUGIN_HOST_BOOTSTRAP_SECRET";
 const SECRET_FILE: &str = "--bootstrap-secret-file";
 
 /// Decides on the secret; `environment` is the value of [`SECRET_VARIABLE`], if it is set.
-pub(super) fn admission(
+pub(super) fn rule(
     environment: Option<&str>,
     file: Option<PathBuf>,
     open: bool,
-) -> Result<(Admission, SecretSource), OptionsError> {
+) -> Result<(Rule, SecretSource), OptionsError> {
+    let by_secret = |origin, secret: &str| {
+        let secret = BootstrapSecret::new(secret);
+        let secret = secret.map_err(|cause| OptionsError::Secret(origin, cause))?;
+        Ok(Rule::Secret(secret))
+    };
     match (environment, file, open) {
-        (None, None, true) => Ok((Admission::open(), SecretSource::Public)),
+        (None, None, true) => Ok((Rule::Open, SecretSource::Public)),
         (Some(secret), None, false) => {
-            let admission = Admission::by_secret(secret)
-                .map_err(|cause| OptionsError::Secret(SECRET_VARIABLE, cause))?;
-            Ok((admission, SecretSource::Environment))
+            let rule = by_secret(SECRET_VARIABLE, secret)?;
+            Ok((rule, SecretSource::Environment))
         }
         (None, Some(path), false) => {
             let text = secret_file::read(SECRET_FILE, &path)?;
-            let admission = Admission::by_secret(text.trim_end_matches(['\r', '\n']))
-                .map_err(|cause| OptionsError::Secret("the bootstrap secret file", cause))?;
-            Ok((admission, SecretSource::File(path)))
+            let secret = text.trim_end_matches(['\r', '\n']);
+            let rule = by_secret("the bootstrap secret file", secret)?;
+            Ok((rule, SecretSource::File(path)))
         }
         (None, None, false) => {
             let secret = GeneratedSecret::new()?;
-            let admission = Admission::by_secret(secret.expose())
-                .map_err(|cause| OptionsError::Secret("the generated secret", cause))?;
-            Ok((admission, SecretSource::Generated(secret)))
+            let rule = by_secret("the generated secret", secret.expose())?;
+            Ok((rule, SecretSource::Generated(secret)))
         }
         _ => Err(OptionsError::Ambiguous),
     }

@@ -53,6 +53,23 @@ fn the_command_line_is_well_formed() {
     );
 }
 
+fn open(door: Door) -> tower_plugin_auth::Admission {
+    let clock = std::sync::Arc::new(tower_plugin_core::SystemClock::new());
+    door.open(clock, |_| {}, async |_| Ok(0)).unwrap()
+}
+
+fn admits(door: Door, secret: &str) -> bool {
+    let name = "p".parse().unwrap();
+    let admission = open(door);
+    let knows = |secret| {
+        let applicant = tower_plugin_auth::admission::Applicant::new(&name);
+        admission
+            .admit(&applicant.with_secret("CONNECT_PLUGIN", secret))
+            .is_ok()
+    };
+    knows(secret) && !knows(&format!("{secret}x"))
+}
+
 #[test]
 fn a_generated_secret_admits_and_is_new_each_time() {
     let generate = || {
@@ -60,7 +77,7 @@ fn a_generated_secret_admits_and_is_new_each_time() {
         let SecretSource::Generated(secret) = source else {
             panic!("{source:?}")
         };
-        assert!(config.admission.admits("CONNECT_PLUGIN", secret.expose()));
+        assert!(admits(config.admission, secret.expose()));
         assert!(!format!("{secret:?}").contains(secret.expose()));
         secret.expose().to_owned()
     };
@@ -73,14 +90,14 @@ fn a_generated_secret_admits_and_is_new_each_time() {
 fn a_secret_comes_from_the_environment_or_a_file() {
     let (config, source) = options(&[]).into_config(Some(SECRET.to_owned())).unwrap();
     assert!(matches!(source, SecretSource::Environment));
-    assert!(config.admission.admits("CONNECT_PLUGIN", SECRET));
+    assert!(admits(config.admission, SECRET));
 
     let file = TemporaryFile::new("secret", &format!("{SECRET}\r\n"));
     let (config, source) = options(&["--bootstrap-secret-file", file.path()])
         .into_config(None)
         .unwrap();
     assert!(matches!(source, SecretSource::File(_)));
-    assert!(config.admission.admits("CONNECT_PLUGIN", SECRET));
+    assert!(admits(config.admission, SECRET));
 }
 
 #[test]
@@ -91,12 +108,12 @@ fn an_unusable_secret_is_refused_by_origin_and_never_shown() {
         (
             vec![],
             Some("s3cr3t"),
-            "PLUGIN_HOST_BOOTSTRAP_SECRET must have 16 to 1024 characters",
+            "PLUGIN_HOST_BOOTSTRAP_SECRET: bootstrap_secret must be 16 to 1024 visible",
         ),
         (
             vec!["--bootstrap-secret-file", empty.path()],
             None,
-            "the bootstrap secret file must have 16 to 1024 characters",
+            "the bootstrap secret file: bootstrap_secret must be 16 to 1024 visible",
         ),
         (
             vec!["--bootstrap-secret-file", large.path()],
@@ -172,7 +189,7 @@ fn the_public_cookie_admits_only_by_that_flag() {
     let public = crate::host::admission::PUBLIC_COOKIE;
     assert!(options(&[]).into_config(Some(public.to_owned())).is_err());
     let (config, _) = options(&["--open-admission"]).into_config(None).unwrap();
-    assert!(config.admission.is_open() && config.admission.admits("CONNECT_PLUGIN", public));
+    assert!(open(config.admission).is_open());
 }
 
 #[test]
@@ -222,7 +239,13 @@ fn impossible_settings_are_refused_by_name() {
 
 #[test]
 fn quotas_are_kept_where_it_is_said() {
-    let redis = |arguments: &[&str]| options(arguments).into_config(None).unwrap().0.redis;
+    let keys = format!("1 {}", "0a".repeat(32));
+    let with_keys = |arguments: &[&str]| {
+        let mut options = options(arguments);
+        options.tokens.environment = Some(keys.parse().unwrap());
+        options
+    };
+    let redis = |arguments: &[&str]| with_keys(arguments).into_config(None).unwrap().0.redis;
     assert!(redis(&[]).is_none());
     let defaults = redis(&["--redis", "redis://127.0.0.1:6379"]).unwrap();
     assert_eq!(defaults.url.expose(), "redis://127.0.0.1:6379");
@@ -238,12 +261,40 @@ fn quotas_are_kept_where_it_is_said() {
     let file = TemporaryFile::new("redis", &format!("{password}\n"));
     let by_file = redis(&["--redis-url-file", file.path()]).unwrap();
     assert_eq!(by_file.url.expose(), password);
-    let mut by_environment = options(&[]);
+    let mut by_environment = with_keys(&[]);
     by_environment.redis.environment = Some(password.parse().unwrap());
     assert!(!format!("{by_environment:?}").contains("s3cr3t"));
     let (config, _) = by_environment.into_config(None).unwrap();
     assert!(!format!("{config:?}").contains("s3cr3t"));
     assert_eq!(config.redis.unwrap().url.expose(), password);
+}
+
+#[test]
+fn copies_on_redis_need_keys_they_all_have() {
+    let redis = ["--redis", "redis://r"];
+    let error = options(&redis).into_config(None).unwrap_err().to_string();
+    assert!(
+        error.contains("PLUGIN_HOST_TOKEN_KEYS or --token-key-file"),
+        "{error}"
+    );
+    let key = format!("1 {}", "5e".repeat(32));
+    let file = TemporaryFile::new("keys", &key);
+    let by_file = [&redis[..], &["--token-key-file", file.path()]].concat();
+    let (config, _) = options(&by_file).into_config(None).unwrap();
+    assert!(config.token_keys.is_some());
+    assert!(!format!("{config:?}").contains("5e5e"));
+
+    let mut twice = options(&by_file);
+    twice.tokens.environment = Some(key.parse().unwrap());
+    let error = twice.into_config(None).unwrap_err().to_string();
+    assert!(error.contains("both are set"), "{error}");
+    let mut broken = options(&redis);
+    broken.tokens.environment = Some(key[..60].parse().unwrap());
+    let error = broken.into_config(None).unwrap_err().to_string();
+    assert!(
+        error.contains("64 hexadecimal digits") && !error.contains("5e5e"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -1,9 +1,9 @@
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
-use super::{Span, TokenTtl};
+use super::{Keys, OptionsError, SecretText, Span, TokenTtl, keys::Origin};
 
 /// How long the tokens of the plugins are good.
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Tokens")]
 pub struct TokenOptions {
     /// How long a runtime token lives, as COUNT and s, m, h or d; 1m to 30d.
@@ -35,7 +35,22 @@ pub struct TokenOptions {
         value_parser = clap::value_parser!(u32).range(1..=10_000_000)
     )]
     pub capacity: u32,
+
+    /// Regular file of the keys that tokens and grants are digested under, one a line, the active one
+    /// first: a number, a space and 64 hexadecimal digits. Needed with Redis, where all copies need the
+    /// same; without, they are made for the run.
+    ///
+    /// It may be the environment variable PLUGIN_HOST_TOKEN_KEYS instead.
+    #[arg(long = "token-key-file", value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+
+    /// The value of [`TOKEN_KEYS_VARIABLE`], if it is set.
+    #[arg(skip)]
+    pub environment: Option<SecretText>,
 }
+
+/// The environment variable that may hold the keys of the tokens.
+pub const TOKEN_KEYS_VARIABLE: &str = "PLUGIN_HOST_TOKEN_KEYS";
 
 /// How long the tokens of the plugins are good, and how many there may be.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +68,16 @@ pub struct TokenConfig {
 }
 
 impl TokenOptions {
-    pub(in crate::host) fn config(self) -> TokenConfig {
+    /// The keys, if there are any.
+    pub(in crate::host) fn keys(&self) -> Result<Option<Keys>, OptionsError> {
+        let origin = Origin {
+            flag: "--token-key-file",
+            variable: TOKEN_KEYS_VARIABLE,
+        };
+        Keys::load(origin, self.key_file.as_deref(), self.environment.as_ref())
+    }
+
+    pub(in crate::host) fn config(&self) -> TokenConfig {
         TokenConfig {
             ttl: self.ttl.get(),
             idle: self.idle.map(TokenTtl::get),

@@ -23,7 +23,7 @@ use tower_plugin_auth::authenticate::RUNTIME_ID;
 use tower_plugin_core::{Principal, Protocol, Rejection};
 use tower_plugin_ratelimit::concurrency::{Concurrency, ConcurrencyLimitLayer};
 use tower_plugin_ratelimit::key;
-use tower_plugin_validate::{Route, RouteRules, RuleSet, limits::Limits};
+use tower_plugin_validate::{Route, RouteRules, RuleSet, limits::Limits, sanitize::PublicError};
 
 use super::{HostError, HostState, registry::Refusal};
 
@@ -215,6 +215,8 @@ async fn forward(
     *answer.version_mut() = Version::HTTP_11;
     headers::prepare_response(answer.headers_mut());
     answer.extensions_mut().clear();
+    // The provider's own words, for the provider's own callers.
+    answer.extensions_mut().insert(PublicError);
     Ok(answer.map(Body::new))
 }
 

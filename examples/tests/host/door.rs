@@ -1,0 +1,297 @@
+//! Who is let in: by a manifest, by a file that says it all, and who is kept out.
+
+use std::{fs, process::Command};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    process::close,
+    support::{Admin, BROKER, DISCOVER, HANDSHAKE, Host, REGISTER, eventually, handshake},
+};
+
+/// A directory with a manifest in it that lists one plugin.
+struct Signed {
+    folder: TempDir,
+    key: String,
+}
+
+const PROGRAM: &str = "what the store is made of";
+
+impl Signed {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir(path("plugins")).unwrap();
+        fs::write(path("plugins/store.so"), PROGRAM).unwrap();
+        for arguments in [
+            &["keygen", "--key-id", "release", "--output", "key"][..],
+            &[
+                "generate",
+                "--directory",
+                "plugins",
+                "--author",
+                "our-team",
+                "--plugin-version",
+                "1.0.0",
+                "--output",
+                "manifest.json",
+            ],
+            &["sign", "--manifest", "manifest.json", "--key", "key"],
+        ] {
+            let output = Command::new(env!("CARGO_BIN_EXE_manifest"))
+                .current_dir(folder.path())
+                .args(arguments)
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{output:?}");
+        }
+        let public = fs::read_to_string(path("key.pub")).unwrap();
+        let (id, key) = public.trim().split_once(' ').unwrap();
+        Self {
+            key: format!("{id}={key}"),
+            folder,
+        }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    async fn host(&self) -> Host {
+        let manifest = self.path("manifest.json");
+        let arguments = [
+            "--manifest",
+            &manifest,
+            "--trusted-key",
+            &self.key,
+            "--trusted-author",
+            "our-team",
+        ];
+        Host::with(&arguments).await
+    }
+}
+
+fn sha256(text: &str) -> String {
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::digest(text);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn store(changes: Value) -> Value {
+    let mut request = handshake(json!({
+        "selfId": "store",
+        "selfVersion": "1.0.0",
+        "clientMetadata": {
+            "artifact-sha256": sha256(PROGRAM),
+            "artifact-size": PROGRAM.len().to_string(),
+        },
+    }));
+    let Value::Object(changes) = changes else {
+        panic!("not an object")
+    };
+    request.as_object_mut().unwrap().extend(changes);
+    request
+}
+
+#[tokio::test]
+async fn with_a_manifest_only_what_it_lists_is_let_in_and_only_with_the_secret() {
+    let signed = Signed::new();
+    let host = signed.host().await;
+    let answer = host.call(HANDSHAKE, None, store(json!({}))).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(
+        answer.json()["runtimeToken"]
+            .as_str()
+            .unwrap()
+            .starts_with("tpr_")
+    );
+
+    host.call(
+        HANDSHAKE,
+        None,
+        store(json!({ "magicCookieValue": "wrong" })),
+    )
+    .await
+    .refused(400, "invalid_argument");
+    for changes in [
+        json!({ "selfId": "cache" }),
+        json!({ "selfVersion": "1.0.1" }),
+        json!({ "clientMetadata": {} }),
+        json!({ "clientMetadata": {
+            "artifact-sha256": sha256("something else"),
+            "artifact-size": PROGRAM.len().to_string(),
+        } }),
+        // Without a name of its own nobody is listed.
+        json!({ "selfId": "" }),
+    ] {
+        let answer = host.call(HANDSHAKE, None, store(changes)).await;
+        // Which it was, is none of its business.
+        assert_eq!(
+            answer.refused(403, "permission_denied"),
+            "admission refused"
+        );
+    }
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_manifest_that_was_changed_or_is_of_somebody_else_starts_no_host() {
+    use clap::Parser;
+    use tower_plugin_examples::host::{HostState, Options};
+
+    let (signed, other) = (Signed::new(), Signed::new());
+    let start = |key: &str| {
+        let manifest = signed.path("manifest.json");
+        let options = Options::try_parse_from([
+            "plugin-host",
+            "--manifest",
+            &manifest,
+            "--trusted-key",
+            key,
+            "--trusted-author",
+            "our-team",
+        ]);
+        let (config, _) = options.unwrap().into_config(None).unwrap();
+        let clock = std::sync::Arc::new(tower_plugin_core::ManualClock::new());
+        HostState::new(config, clock).map(drop)
+    };
+    assert!(start(&signed.key).is_ok());
+    let error = start(&other.key).unwrap_err().to_string();
+    assert!(error.starts_with("--manifest: "), "{error}");
+    let text = fs::read_to_string(signed.path("manifest.json")).unwrap();
+    fs::write(signed.path("manifest.json"), text.replace("1.0.0", "1.0.1")).unwrap();
+    let error = start(&signed.key).unwrap_err().to_string();
+    assert!(error.starts_with("--manifest: "), "{error}");
+}
+
+#[tokio::test]
+async fn a_hangup_reads_the_manifest_again() {
+    let signed = Signed::new();
+    let manifest = signed.path("manifest.json");
+    let arguments = [
+        "--manifest",
+        &manifest,
+        "--trusted-key",
+        &signed.key,
+        "--trusted-author",
+        "our-team",
+    ];
+    let program = crate::process::Program::with(&arguments, &[]).await;
+    fs::write(&manifest, "{}").unwrap();
+    program.send("-HUP").await;
+    let (status, log) = program.signal("-TERM").await;
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("the manifest was not read again"), "{log}");
+}
+
+#[tokio::test]
+async fn a_file_may_say_all_of_admission() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (secret, file) = (path("secret"), path("admission.toml"));
+    fs::write(&secret, crate::support::SECRET).unwrap();
+    close(secret.as_ref());
+    let text = format!(
+        "require_manifest = false\nrule = \"secret\"\nbootstrap_secret_file = \"{secret}\"\n"
+    );
+    fs::write(&file, &text).unwrap();
+    let program = crate::process::Program::with(&["--admission-file", &file], &[]).await;
+    let said = crate::process::paste_with(
+        &program.script,
+        &[("PLUGIN_HOST_BOOTSTRAP_SECRET", crate::support::SECRET)],
+    )
+    .await;
+    assert!(said.status.success(), "{}", program.script);
+    program.signal("-TERM").await;
+
+    fs::write(&file, text.replace("secret_file", "s3cr3t_file")).unwrap();
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_plugin-host"))
+        .args(["--check", "--admission-file", &file])
+        .env_remove("PLUGIN_HOST_BOOTSTRAP_SECRET")
+        .output()
+        .await
+        .unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        !output.status.success() && errors.contains("--admission-file: "),
+        "{errors}"
+    );
+}
+
+#[tokio::test]
+async fn who_is_in_quarantine_has_nothing_and_does_not_come_back() {
+    let host = Host::start().await;
+    let admin = Admin::of(&host);
+    let (bad, good) = (host.admit("bad").await, host.admit("good").await);
+    let again = host.admit("bad").await;
+    host.provide(&bad, "kv", "http://10.0.0.1/").await;
+    let request = json!({ "capabilityType": "logger" });
+    let grant = host.call(BROKER, Some(&bad), request).await.json();
+    let grant = grant["grant"].clone();
+
+    // By one of its runtime ids; every run of it is meant.
+    let answer = admin
+        .send("POST", &format!("/admin/quarantine/{}", bad.id))
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let expected = json!({
+        "quarantined": { "plugin": "bad" },
+        "tokens_revoked": 2,
+        "grants_revoked": 1,
+    });
+    assert_eq!(answer.json(), expected);
+    let known = async |plugin| {
+        let call = host.call(DISCOVER, Some(plugin), json!({ "serviceType": "x" }));
+        call.await.status != 401
+    };
+    assert!(!known(&bad).await && !known(&again).await && known(&good).await);
+    let bearer = format!("Bearer {}", grant["bearerToken"].as_str().unwrap());
+    let id = grant["grantId"].as_str().unwrap();
+    let path = format!("/capabilities/logger/{id}/capability.logger.v1.Logger/Log");
+    let line = r#"{"level":"info","message":"x"}"#;
+    host.post(
+        &path,
+        &[
+            ("content-type", "application/json"),
+            ("authorization", &bearer),
+        ],
+        line,
+    )
+    .await
+    .refused(401, "unauthenticated");
+    let forgotten = async || {
+        let call = host.call(DISCOVER, Some(&good), json!({ "serviceType": "kv" }));
+        call.await.status == 404
+    };
+    eventually("what it has offered is gone", forgotten).await;
+
+    let come = async || {
+        host.call(HANDSHAKE, None, handshake(json!({ "selfId": "bad" })))
+            .await
+    };
+    assert_eq!(
+        come().await.refused(403, "permission_denied"),
+        "admission refused"
+    );
+    let listed = admin.send("GET", "/admin/quarantine").await.json();
+    assert_eq!(listed, json!({ "quarantined": [{ "plugin": "bad" }] }));
+
+    assert_eq!(
+        admin.send("DELETE", "/admin/quarantine/bad").await.status,
+        200
+    );
+    assert_eq!(
+        admin.send("DELETE", "/admin/quarantine/bad").await.status,
+        404
+    );
+    assert_eq!(
+        admin.send("POST", "/admin/quarantine/%2e").await.status,
+        400
+    );
+    assert_eq!(come().await.status, 200);
+    assert!(!known(&bad).await, "what was revoked stays revoked");
+    let offer = json!({ "serviceType": "x", "version": "1.0.0", "endpointPath": "/x/" });
+    assert_eq!(host.call(REGISTER, Some(&good), offer).await.status, 200);
+    host.stop().await;
+}
