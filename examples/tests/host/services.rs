@@ -386,6 +386,25 @@ async fn f55_a_redirect_is_handed_on_and_not_followed() {
     host.stop().await;
 }
 
+#[tokio::test]
+async fn f55_no_call_leads_back_to_the_host() {
+    let host = Host::with(&LOOPBACK).await;
+    let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let admin = admin.local_addr().unwrap();
+    host.state.listens_on(admin);
+    let user = host.admit("app").await;
+    for address in [host.address, admin] {
+        let plugin = host.admit("mirror").await;
+        host.provide(&plugin, "logger", &format!("http://{address}"))
+            .await;
+        let path = format!("/services/logger/{}/Log", plugin.id);
+        post(&host, &user, &path, &[])
+            .await
+            .refused(502, "unavailable");
+    }
+    host.stop().await;
+}
+
 // `..%2F` used to reach the provider as `../`.
 #[tokio::test]
 async fn f56_no_spelling_leads_out_of_the_endpoint() {

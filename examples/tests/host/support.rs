@@ -83,6 +83,7 @@ impl Host {
         let state = Arc::new(HostState::new(config, Arc::new(clock.clone())).unwrap());
         let app = build_with(&state, own);
         let address = listener.local_addr().unwrap();
+        state.listens_on(address);
         let (stop, stopped) = oneshot::channel();
         let readiness = state.readiness();
         let served = tokio::spawn(async move {

@@ -64,7 +64,7 @@ impl Authority {
             CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
         // Of another name than its issuer: OpenSSL takes it for one that has signed itself.
         let mut name = rcgen::DistinguishedName::new();
-        name.push(rcgen::DnType::CommonName, "localhost");
+        name.push(DnType::CommonName, "localhost");
         params.distinguished_name = name;
         params.serial_number = Some(SerialNumber::from(serial));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

@@ -30,6 +30,7 @@ use super::{HostError, HostState, registry::Refusal};
 mod dial;
 mod endpoints;
 mod headers;
+mod listeners;
 mod options;
 mod progress;
 mod reach;
@@ -40,6 +41,7 @@ pub use options::{InvalidProvider, ProviderUrl, ProxyOptions};
 
 use dial::Dial;
 use endpoints::Endpoints;
+use listeners::Listeners;
 use progress::Noted;
 use reach::Reach;
 use target::Target;
@@ -50,6 +52,7 @@ pub(super) struct Proxy {
     http1: Client<Dial, Noted>,
     http2: Client<Dial, Noted>,
     in_flight: ConcurrencyLimitLayer<key::Principal>,
+    listeners: Listeners,
     // From the last part of the request that was sent to the head of the answer. There is no limit to
     // the length of an answer: streams may go on for days.
     first_byte: Duration,
@@ -69,7 +72,11 @@ impl Proxy {
             .map(|provider| provider.endpoint.authority.host())
             .collect();
         let reach = Reach::new(&options.hosts, &options.networks, &own)?;
-        let dial = Dial(Arc::new(reach.clone()));
+        let listeners = Listeners::default();
+        let dial = Dial {
+            reach: Arc::new(reach.clone()),
+            listeners: listeners.clone(),
+        };
         let client = |only_http2| {
             Client::builder(TokioExecutor::new())
                 .http2_only(only_http2)
@@ -88,6 +95,7 @@ impl Proxy {
             http1: client(false),
             http2: client(true),
             in_flight: ConcurrencyLimitLayer::new(in_flight, key::Principal),
+            listeners,
             first_byte: options.timeout.0,
         })
     }
