@@ -12,6 +12,7 @@ use std::{
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpStream, lookup_host},
     time::timeout,
@@ -72,6 +73,7 @@ impl Dial {
                 Ok(stream) if self.is_home(&stream) => failure = DialError::NotAllowed,
                 Ok(stream) => {
                     let _best_effort = stream.set_nodelay(true);
+                    let _best_effort = keep_alive(&stream);
                     return Ok(stream);
                 }
                 Err(error) => failure = DialError::Failed(error),
@@ -87,6 +89,12 @@ impl Dial {
             _ => true,
         }
     }
+}
+
+// HTTP/2 has its PINGs; a stream over HTTP/1.1 may be silent for days, and then nobody else notices that
+// its provider is gone.
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE))
 }
 
 /// Why there is no connection.
@@ -110,6 +118,7 @@ impl fmt::Display for DialError {
 impl Error for DialError {}
 
 const CONNECT: Duration = Duration::from_secs(5);
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const MAX_ADDRESSES: usize = 8;
 
 #[cfg(test)]
@@ -154,6 +163,15 @@ mod tests {
         outcome(&["localhost"], &[], "localhost").await.unwrap();
         outcome(&[], &["127.0.0.0/8"], "localhost").await.unwrap();
         outcome(&[], &["127.0.0.0/8"], "127.0.0.1").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_silent_connection_is_looked_after() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}/", listener.local_addr().unwrap());
+        let reach = Reach::new(&[], &["127.0.0.0/8".parse().unwrap()], &[]).unwrap();
+        let stream = to(reach).call(uri.parse().unwrap()).await.unwrap();
+        assert!(SockRef::from(stream.inner()).keepalive().unwrap());
     }
 
     #[tokio::test]
