@@ -100,6 +100,15 @@ impl Identities {
         }
     }
 
+    /// The same of whom a layer has authenticated; `None` if that was by no token.
+    pub(super) fn session_of(&self, principal: &Principal) -> Option<Session> {
+        Some(Session {
+            tokens: self.tokens.clone(),
+            clock: Arc::clone(&self.clock),
+            token_id: principal.token_id()?.parse().ok()?,
+        })
+    }
+
     /// The newest live token among this one and those that have replaced it one after the other, and
     /// when it expires.
     pub(super) async fn newest_live(
