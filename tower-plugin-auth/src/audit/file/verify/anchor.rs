@@ -58,6 +58,7 @@ impl FromStr for Anchor {
 
 /// Not the text of an [`Anchor`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct InvalidAnchor;
 
 impl fmt::Display for InvalidAnchor {
