@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(Suspect::principal("runtime", &run), plugin("cache"));
         let spelled_out = Suspect::Principal {
             kind: "runtime".into(),
-            subject: run.clone().into(),
+            subject: run.into(),
         };
         let mut quarantine = Quarantine::new(1);
         assert!(quarantine.put(&spelled_out));
