@@ -90,6 +90,15 @@ fn an_intact_log_is_0_a_changed_one_is_1_and_an_unreadable_one_is_2() {
     assert_eq!(log.verify(&["--at-least", "3"]).status.code(), Some(0));
     assert_eq!(log.verify(&["--at-least", "4"]).status.code(), Some(1));
 
+    let shown = said(&output);
+    let anchor = shown.lines().find_map(|line| line.strip_prefix("anchor: "));
+    let anchor = anchor.unwrap();
+    assert_eq!(log.verify(&["--anchor", anchor]).status.code(), Some(0));
+    let another = format!("3:{}", "0".repeat(64));
+    let output = log.verify(&["--anchor", &another]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("not the line that the anchor names"));
+
     let good = fs::read_to_string(log.file()).unwrap();
     let lines: Vec<_> = good.lines().collect();
     fs::write(log.file(), [lines[0], lines[1], lines[3], ""].join("\n")).unwrap();

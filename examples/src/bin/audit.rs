@@ -19,7 +19,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use tower_plugin_auth::{
-    audit::{FileKey, FileKeyRing, Report, Verifier, clear},
+    audit::{Anchor, FileKey, FileKeyRing, Report, Verifier, clear},
     token::{KeyRing, Pepper},
 };
 use zeroize::Zeroizing;
@@ -49,6 +49,9 @@ enum Command {
         /// The log must have come to this number.
         #[arg(long, value_name = "NUMBER")]
         at_least: Option<u64>,
+        /// The log must have this very line, as an earlier `verify` has named it.
+        #[arg(long, value_name = "NUMBER:MAC")]
+        anchor: Option<Anchor>,
         /// Look at one file alone.
         #[arg(long)]
         file: bool,
@@ -90,6 +93,7 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
             head,
             pruned,
             at_least,
+            anchor,
             file,
         } => {
             let keys = chain_keys(keys.as_deref())?;
@@ -102,6 +106,9 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
             }
             if let Some(sequence) = at_least {
                 verifier = verifier.with_at_least(sequence);
+            }
+            if let Some(anchor) = anchor {
+                verifier = verifier.with_anchor(anchor);
             }
             let report = match file {
                 true => verifier.file(log)?,
@@ -142,6 +149,9 @@ fn tell(report: &Report) -> ExitCode {
             "NOT INTACT"
         },
     );
+    if let Some(anchor) = report.anchor() {
+        println!("anchor: {anchor}");
+    }
     if report.is_being_written() {
         println!("the last line has no end: it is being written, or its writer was killed");
     }

@@ -83,6 +83,15 @@ impl Identities {
         }
     }
 
+    /// The same of whom a layer has authenticated; `None` if that was by no token.
+    pub(super) fn session_of(&self, principal: &Principal) -> Option<Session> {
+        Some(Session {
+            tokens: self.tokens.clone(),
+            clock: Arc::clone(&self.clock),
+            token_id: principal.token_id()?.parse().ok()?,
+        })
+    }
+
     /// How many tokens are alive, if this process keeps them.
     pub(super) fn alive(&self) -> Option<usize> {
         let memory = self.memory.as_ref()?;

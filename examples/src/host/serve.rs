@@ -80,6 +80,7 @@ pub async fn serve(
         connections,
     } = listener.into();
     let address = listener.local_addr()?;
+    let tls = tls.map(|tls| Arc::new(tls.handshakes()));
     let slots = Arc::new(Semaphore::new(bounds.connections));
     let peers = Peers::new(bounds.connections_per_client);
     // Every connection holds a receiver, so that the end of the last one can be waited for.
@@ -97,13 +98,15 @@ pub async fn serve(
             let open = connections.enter();
             match tls {
                 None => connection::serve(stream, peer, None, app, bounds, ending).await,
-                Some(tls) => match connection::encrypt(&tls, stream, ending.clone()).await {
-                    Some(encrypted) => {
-                        let (stream, info) = (encrypted.stream, Some(encrypted.info));
-                        connection::serve(stream, peer, info, app, bounds, ending).await;
+                Some(tls) => {
+                    match connection::encrypt(&tls, stream, peer.ip(), ending.clone()).await {
+                        Some(encrypted) => {
+                            let (stream, info) = (encrypted.stream, Some(encrypted.info));
+                            connection::serve(stream, peer, info, app, bounds, ending).await;
+                        }
+                        None => connections.fail_handshake(),
                     }
-                    None => connections.fail_handshake(),
-                },
+                }
             }
             drop((slot, place, open));
         });

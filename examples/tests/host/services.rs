@@ -12,7 +12,12 @@ use bytes::Bytes;
 use http::{Method, StatusCode, header::LOCATION};
 use parking_lot::Mutex;
 use serde_json::json;
-use tokio::{net::TcpListener, sync::oneshot, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+    time::timeout,
+};
 
 use crate::support::{Answer, Host, Plugin};
 
@@ -386,6 +391,25 @@ async fn f55_a_redirect_is_handed_on_and_not_followed() {
     host.stop().await;
 }
 
+#[tokio::test]
+async fn f55_no_call_leads_back_to_the_host() {
+    let host = Host::with(&LOOPBACK).await;
+    let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let admin = admin.local_addr().unwrap();
+    host.state.listens_on(admin);
+    let user = host.admit("app").await;
+    for address in [host.address, admin] {
+        let plugin = host.admit("mirror").await;
+        host.provide(&plugin, "logger", &format!("http://{address}"))
+            .await;
+        let path = format!("/services/logger/{}/Log", plugin.id);
+        post(&host, &user, &path, &[])
+            .await
+            .refused(502, "unavailable");
+    }
+    host.stop().await;
+}
+
 // `..%2F` used to reach the provider as `../`.
 #[tokio::test]
 async fn f56_no_spelling_leads_out_of_the_endpoint() {
@@ -554,6 +578,53 @@ async fn calls_have_a_quota_by_plugin() {
         assert!(answer.header("retry-after").parse::<u64>().unwrap() >= 1);
     }
     assert_eq!(provider.paths().len(), 4);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_call_is_neither_a_tunnel_nor_an_echo() {
+    let host = Host::with(&LOOPBACK).await;
+    let provider = Provider::start(&host, "logger").await;
+    let user = host.admit("app").await;
+    for method in ["CONNECT", "TRACE"] {
+        let mut stream = TcpStream::connect(host.address).await.unwrap();
+        let head = format!(
+            "{method} {} HTTP/1.1\r\nhost: host\r\nauthorization: Bearer {}\r\n\
+             x-plugin-runtime-id: {}\r\nconnection: close\r\n\r\n",
+            provider.path("Log"),
+            user.token,
+            user.id
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let read = stream.read_to_string(&mut answer);
+        timeout(Duration::from_secs(10), read)
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(answer.starts_with("HTTP/1.1 405 "), "{method}: {answer}");
+        assert!(answer.contains("allow: DELETE, GET,"), "{answer}");
+    }
+    assert!(provider.paths().is_empty());
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_status_that_a_provider_makes_up_is_no_series_of_its_own() {
+    let host = Host::with(&[&LOOPBACK[..], &["--public-metrics"]].concat()).await;
+    let app = Router::new().fallback(async || StatusCode::from_u16(799).unwrap());
+    let address = serve(app).await;
+    let plugin = host.admit("logger").await;
+    host.provide(&plugin, "logger", &format!("http://{address}"))
+        .await;
+    let path = format!("/services/logger/{}/Log", plugin.id);
+    let answer = post(&host, &plugin, &path, &[]).await;
+    assert_eq!(answer.status.as_u16(), 799, "handed on as it is");
+    let metrics = host.get("/metrics").await.text();
+    assert!(
+        metrics.contains(r#"code="other"} 1"#) && !metrics.contains("799"),
+        "{metrics}"
+    );
     host.stop().await;
 }
 

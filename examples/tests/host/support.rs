@@ -117,6 +117,7 @@ impl Host {
         prepare(&state);
         let app = build_with(&state, own);
         let address = listener.local_addr().unwrap();
+        state.listens_on(address);
         let (stop, stopped) = oneshot::channel();
         let readiness = state.readiness();
         let served = tokio::spawn(async move {

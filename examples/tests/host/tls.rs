@@ -20,7 +20,7 @@ use rustls::{
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::oneshot,
     task::JoinHandle,
     time::{Instant, timeout},
@@ -363,6 +363,31 @@ async fn a_handshake_that_does_not_come_is_given_up() {
     // And its place is free again.
     let answer = host.get(&Caller::new(&authority, None), "/healthz").await;
     assert_eq!(answer.unwrap().0, 200);
+    host.stop().await;
+}
+
+// Two addresses with half of the places each used to keep everyone out.
+#[tokio::test]
+async fn an_address_waits_for_its_own_handshakes_and_nobody_elses() {
+    let authority = Authority::new();
+    let files = Files::new(&authority);
+    let arguments = ["--tls-handshake-timeout", "1m", "--tls-handshakes", "16"];
+    let host = Host::start(&files, &arguments).await;
+    let mut silent = Vec::new();
+    for address in ["127.0.0.2:0", "127.0.0.3:0"] {
+        for _ in 0..20 {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.bind(address.parse().unwrap()).unwrap();
+            silent.push(socket.connect(host.address).await.unwrap());
+        }
+    }
+    while host.connections.open() < silent.len() {
+        tokio::task::yield_now().await;
+    }
+    let caller = Caller::new(&authority, None);
+    let answer = timeout(WAIT, host.get(&caller, "/healthz")).await;
+    assert_eq!(answer.expect("kept waiting").unwrap().0, 200);
+    drop(silent);
     host.stop().await;
 }
 

@@ -2,6 +2,8 @@ use std::fmt;
 
 use tower_plugin_core::Principal;
 
+#[cfg(feature = "manifest")]
+use super::Suspect;
 use super::{
     Admission, AdmissionError, AdmissionEvent, Applicant, Grounds, RefusalReason,
     quarantine::{ADMITTED_BY, PEER, PEER_KIND},
@@ -134,18 +136,18 @@ impl Admitted {
 
     fn arrive(&self, principal: Option<&Principal>) -> Result<(), AdmissionError> {
         let (admission, peer) = (&self.place.admission, self.peer.as_ref());
-        if admission.keeps_out(&self.self_id, peer) {
+        // Under one lock: a quarantine in between would look for it on the shelf before it is there.
+        let is_kept_out = {
+            let quarantine = admission.0.quarantine.lock();
+            let is_kept_out = quarantine.keeps_out(&self.self_id, peer);
+            #[cfg(feature = "manifest")]
+            if !is_kept_out {
+                self.put_on_shelf();
+            }
+            is_kept_out
+        };
+        if is_kept_out {
             return Err(admission.refuse(&self.self_id, peer, RefusalReason::Quarantined));
-        }
-        // Who came by other means may call itself what it likes, and nobody may depend on that.
-        #[cfg(feature = "manifest")]
-        if let Some(shelf) = admission
-            .0
-            .shelf
-            .as_ref()
-            .filter(|_| self.grounds.manifest())
-        {
-            shelf.arrived(self.self_id.as_str());
         }
         admission.0.observer.tell(&AdmissionEvent::Admitted {
             self_id: &self.self_id,
@@ -154,5 +156,15 @@ impl Admitted {
             principal,
         });
         Ok(())
+    }
+
+    /// Who came by other means may call itself what it likes, and nobody may depend on that.
+    #[cfg(feature = "manifest")]
+    fn put_on_shelf(&self) {
+        let shelf = self.place.admission.0.shelf.as_ref();
+        if let Some(shelf) = shelf.filter(|_| self.grounds.manifest()) {
+            let peer = self.peer.as_ref().map(Suspect::of);
+            shelf.arrived(self.self_id.as_str(), peer);
+        }
     }
 }

@@ -10,10 +10,18 @@ use {
 };
 
 use super::{
-    Admission, AdmissionEvent, Inner, Rule, Suspect, event::Observer, isolate::RevokeGrants,
-    place::Places, quarantine::Quarantine,
+    Admission, AdmissionEvent, Inner, Rule, Suspect,
+    event::Observer,
+    isolate::{RevokeGrants, RevokeGrantsOf},
+    owed::Owed,
+    place::Places,
+    quarantine::Quarantine,
 };
-use crate::{config::InvalidConfig, store::StoreError};
+use crate::{
+    config::InvalidConfig,
+    grant::GrantRecord,
+    store::{GrantStore, StoreError},
+};
 
 /// Settings of [`Admission`], checked by [`build`](Self::build).
 ///
@@ -31,6 +39,7 @@ pub struct AdmissionBuilder {
     quarantined: Vec<Suspect>,
     observer: Observer,
     revoke_grants: Option<RevokeGrants>,
+    revoke_grants_of: Option<RevokeGrantsOf>,
     #[cfg(feature = "manifest")]
     manifests: Option<ManifestPolicy>,
     #[cfg(feature = "manifest")]
@@ -52,6 +61,7 @@ impl AdmissionBuilder {
             quarantined: Vec::new(),
             observer: Observer::default(),
             revoke_grants: None,
+            revoke_grants_of: None,
             #[cfg(feature = "manifest")]
             manifests: None,
             #[cfg(feature = "manifest")]
@@ -93,10 +103,34 @@ impl AdmissionBuilder {
         self
     }
 
-    /// Revokes the grants of somebody who is put in quarantine, and says how many there were.
+    /// Revokes in this store the grants of somebody who is put in quarantine. Hand the broker a clone or an `Arc`
+    /// of the same one.
+    ///
+    /// All records are gone through, and each says by its own principal whether it was issued to the suspect, to a
+    /// run of it or to a run that was admitted as it: whatever has become of the tokens. A store that
+    /// [cannot do that](GrantStore::revoke_where) makes each quarantine an error.
+    ///
+    /// Without this and without [`with_grant_revocation`](Self::with_grant_revocation) grants live on: one that is
+    /// bound to its principal is good for nothing once its holder's token is dead, while one of a bearer or a
+    /// certificate is good until it expires.
+    pub fn with_grant_store(mut self, store: impl GrantStore) -> Self {
+        let store = Arc::new(store);
+        self.revoke_grants_of = Some(Arc::new(move |suspect: Suspect| {
+            let store = Arc::clone(&store);
+            Box::pin(async move {
+                let covers = |record: &GrantRecord| suspect.owns_as(record.principal());
+                store.revoke_where(&covers).await
+            })
+        }));
+        self
+    }
+
+    /// Revokes the grants of somebody who is put in quarantine, and says how many there were: for grants that are in
+    /// no [store](Self::with_grant_store) of ours.
     ///
     /// It is called for the suspect itself (a plugin as a principal of kind `plugin`), then for each owner of tokens
-    /// that were revoked. Without it, grants live on until they find that their holder's token is dead.
+    /// that were revoked, and, where that has failed or was cancelled, for the same ones when the quarantine is
+    /// done again by this process. Whose tokens were gone before, it is not told.
     pub fn with_grant_revocation<F>(
         mut self,
         revoke: impl Fn(Principal) -> F + Send + Sync + 'static,
@@ -189,6 +223,8 @@ impl AdmissionBuilder {
             quarantine: Mutex::new(quarantine),
             observer: self.observer,
             revoke_grants: self.revoke_grants,
+            revoke_grants_of: self.revoke_grants_of,
+            owed: Mutex::new(Owed::default()),
             #[cfg(feature = "manifest")]
             shelf: self
                 .manifests

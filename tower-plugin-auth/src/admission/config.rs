@@ -28,7 +28,7 @@ pub use error::ConfigError;
 /// `require_manifest` | only plugins of the manifest are admitted, whatever else `rule` asks for | `true`
 /// `rule` | `"secret"`, `"peer"`, `"manifest"`, `"closed"`, `"open"`, `{all_of: [..]}`, `{any_of: [..]}` | `"manifest"`
 /// `manifest_path` | the file that [`Admission::load_manifest`] reads |
-/// `manifest_watermark_path` | the file that remembers the last manifest across restarts | memory
+/// `manifest_watermark_path` | the file that remembers the last manifest across restarts: one for each process | memory
 /// `trusted_keys` | key id and public key: 32 bytes in base64 | none
 /// `trusted_authors` | whose plugins are admitted | none
 /// `allow_untrusted` | plugins of all authors are admitted, if signed for | `false`
@@ -76,9 +76,9 @@ pub struct AdmissionConfig {
     allowed_environments: Vec<String>,
     max_concurrent_admissions: usize,
     max_quarantined: usize,
-    max_manifest_bytes: usize,
-    max_manifest_plugins: usize,
-    max_artifact_bytes: u64,
+    max_manifest_bytes: Option<usize>,
+    max_manifest_plugins: Option<usize>,
+    max_artifact_bytes: Option<u64>,
     bootstrap_secret_file: Option<PathBuf>,
     bootstrap_secret_name: Option<String>,
     allowed_peers: Vec<PeerConfig>,
@@ -108,9 +108,9 @@ impl Default for AdmissionConfig {
             allowed_environments: Vec::new(),
             max_concurrent_admissions: 3,
             max_quarantined: 10_000,
-            max_manifest_bytes: 1 << 20,
-            max_manifest_plugins: 1000,
-            max_artifact_bytes: 50 << 20,
+            max_manifest_bytes: None,
+            max_manifest_plugins: None,
+            max_artifact_bytes: None,
             bootstrap_secret_file: None,
             bootstrap_secret_name: None,
             allowed_peers: Vec::new(),
@@ -208,6 +208,9 @@ impl AdmissionConfig {
                 "allowed_environments",
                 !self.allowed_environments.is_empty(),
             ),
+            ("max_manifest_bytes", self.max_manifest_bytes.is_some()),
+            ("max_manifest_plugins", self.max_manifest_plugins.is_some()),
+            ("max_artifact_bytes", self.max_artifact_bytes.is_some()),
         ] {
             if is_set && !manifest {
                 return Err(InvalidConfig::new(
@@ -271,9 +274,9 @@ impl AdmissionConfig {
             keys = keys.with_key(id, &key)?;
         }
         let limits = ManifestLimits::new()
-            .with_max_bytes(self.max_manifest_bytes)
-            .with_max_plugins(self.max_manifest_plugins)
-            .with_max_artifact_bytes(self.max_artifact_bytes);
+            .with_max_bytes(self.max_manifest_bytes.unwrap_or(1 << 20))
+            .with_max_plugins(self.max_manifest_plugins.unwrap_or(1000))
+            .with_max_artifact_bytes(self.max_artifact_bytes.unwrap_or(50 << 20));
         let policy = ManifestPolicy::new(keys)
             .with_insecure_untrusted_authors(self.allow_untrusted)
             .with_insecure_declared_artifacts(self.accept_declared_artifacts)

@@ -2,9 +2,13 @@
 
 use std::{collections::HashSet, future::Future, pin::Pin, sync::Arc};
 
+use parking_lot::Mutex;
 use tower_plugin_core::Principal;
 
-use super::{Admission, AdmissionEvent, QuarantineError, Suspect};
+use super::{
+    Admission, AdmissionEvent, Inner, QuarantineError, Suspect,
+    owed::{Owed, Owner},
+};
 use crate::{
     store::{Cursor, List, StoreError, TokenStore},
     tokens::Tokens,
@@ -16,13 +20,18 @@ pub(super) type RevokeGrants = Arc<
         + Sync,
 >;
 
+pub(super) type RevokeGrantsOf = Arc<
+    dyn Fn(Suspect) -> Pin<Box<dyn Future<Output = Result<u64, StoreError>> + Send>> + Send + Sync,
+>;
+
 /// What was taken from somebody who is in quarantine now.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Isolated {
     /// How many tokens were revoked.
     pub tokens: u64,
-    /// How many grants, if [somebody](super::AdmissionBuilder::with_grant_revocation) was there to revoke any.
+    /// How many grants, if a [store](super::AdmissionBuilder::with_grant_store) or
+    /// [somebody](super::AdmissionBuilder::with_grant_revocation) was there to revoke any.
     pub grants: Option<u64>,
 }
 
@@ -43,23 +52,25 @@ impl Admission {
         tokens: &Tokens<S>,
         suspect: &Suspect,
     ) -> Result<Isolated, QuarantineError> {
+        let suspect = &suspect.canonical();
         let is_kept_out = self.0.quarantine.lock().put(suspect);
         #[cfg(feature = "manifest")]
-        if let (Some(shelf), Suspect::Plugin(name)) = (&self.0.shelf, suspect) {
-            shelf.left(name.as_str());
+        if let Some(shelf) = &self.0.shelf {
+            match suspect {
+                Suspect::Plugin(name) => shelf.left(name.as_str()),
+                Suspect::Principal { .. } => shelf.left_with(suspect),
+            }
         }
 
-        let mut grants = Grants {
-            revoke: self.0.revoke_grants.as_ref(),
-            revoked: 0,
-            failure: None,
-        };
+        let mut grants = Grants::new(&self.0, suspect);
         grants.revoke_of(suspect.as_principal()).await;
+        grants.revoke_owed().await;
         let revoked = revoke_tokens(tokens, suspect, &mut grants).await;
-        let told = grants.revoke.is_some() && grants.failure.is_none();
+        // Last: with a token that lived until now it may have asked for another.
+        grants.revoke_by_record().await;
         let isolated = Isolated {
             tokens: revoked.as_ref().copied().unwrap_or(0),
-            grants: told.then_some(grants.revoked),
+            grants: grants.count(),
         };
         self.0.observer.tell(&AdmissionEvent::Quarantined {
             suspect,
@@ -95,6 +106,16 @@ impl Admission {
         self.0.quarantine.lock().holds(suspect)
     }
 
+    /// Whether a caller is kept out, is a run of a plugin that is, or was admitted as a peer that is.
+    ///
+    /// For whatever else is handed out to callers; of grants, hand it to
+    /// [`with_barred`](crate::broker::CapabilityBrokerBuilder::with_barred). A token is revoked in the store, and copies
+    /// of it may be served for a while where there is a cache; this is true at once.
+    #[must_use]
+    pub fn is_barred(&self, principal: &Principal) -> bool {
+        self.0.quarantine.lock().holds_owner(principal)
+    }
+
     /// All who are kept out, in no order, to be written down for the next run.
     #[must_use]
     pub fn quarantined(&self) -> Vec<Suspect> {
@@ -103,20 +124,81 @@ impl Admission {
 }
 
 struct Grants<'a> {
+    suspect: &'a Suspect,
+    owed: &'a Mutex<Owed>,
     revoke: Option<&'a RevokeGrants>,
+    revoke_all: Option<&'a RevokeGrantsOf>,
     revoked: u64,
     failure: Option<StoreError>,
 }
 
-impl Grants<'_> {
-    // One failure is no reason to leave the others alive.
-    async fn revoke_of(&mut self, holder: Principal) {
-        let Some(revoke) = self.revoke else { return };
-        match revoke(holder).await {
-            Ok(count) => self.revoked = self.revoked.saturating_add(count),
-            Err(error) => self.failure = Some(error),
+impl<'a> Grants<'a> {
+    fn new(inner: &'a Inner, suspect: &'a Suspect) -> Self {
+        Self {
+            suspect,
+            owed: &inner.owed,
+            revoke: inner.revoke_grants.as_ref(),
+            revoke_all: inner.revoke_grants_of.as_ref(),
+            revoked: 0,
+            failure: None,
         }
     }
+
+    /// How many were revoked, if somebody was there to revoke any, and has.
+    fn count(&self) -> Option<u64> {
+        let is_asked = self.revoke.is_some() || self.revoke_all.is_some();
+        (is_asked && self.failure.is_none()).then_some(self.revoked)
+    }
+
+    /// Whether it will be known that these are still to be revoked when no token says so any more.
+    fn owe(&self, owner: &Principal) -> bool {
+        self.revoke.is_none() || self.owed.lock().note(self.suspect, key_of(owner))
+    }
+
+    /// What an earlier attempt has left.
+    async fn revoke_owed(&mut self) {
+        let owed = self.owed.lock().of(self.suspect);
+        for (kind, subject) in owed {
+            self.revoke_of(Principal::new(kind.into_string(), subject))
+                .await;
+        }
+    }
+
+    /// Whether it was done. One failure is no reason to leave the others alive.
+    async fn revoke_of(&mut self, holder: Principal) -> bool {
+        let Some(revoke) = self.revoke else {
+            return true;
+        };
+        let owner = key_of(&holder);
+        let outcome = revoke(holder).await;
+        if outcome.is_ok() {
+            self.owed.lock().settle(self.suspect, owner);
+        }
+        self.note(outcome)
+    }
+
+    /// Those of which the records themselves say whose they are.
+    async fn revoke_by_record(&mut self) {
+        if let Some(revoke) = self.revoke_all {
+            let outcome = revoke(self.suspect.clone()).await;
+            self.note(outcome);
+        }
+    }
+
+    fn note(&mut self, outcome: Result<u64, StoreError>) -> bool {
+        match outcome {
+            Ok(count) => self.revoked = self.revoked.saturating_add(count),
+            Err(error) => {
+                self.failure = Some(error);
+                return false;
+            }
+        }
+        true
+    }
+}
+
+fn key_of(owner: &Principal) -> Owner {
+    (owner.kind().into(), owner.subject().into())
 }
 
 async fn revoke_tokens<S: TokenStore>(
@@ -142,9 +224,13 @@ async fn revoke_tokens<S: TokenStore>(
         for record in &page {
             let owner = record.principal();
             if suspect.owns_as(owner) && seen.insert((owner.kind(), owner.subject())) {
+                let holder = || Principal::new(owner.kind().to_owned(), owner.subject());
+                // Where its grants cannot be remembered, its tokens are what they are found by: those go last.
+                if !grants.owe(owner) && !grants.revoke_of(holder()).await {
+                    continue;
+                }
                 revoked += tokens.revoke_subject(owner.kind(), owner.subject()).await?;
-                let holder = Principal::new(owner.kind().to_owned(), owner.subject());
-                grants.revoke_of(holder).await;
+                grants.revoke_of(holder()).await;
             }
         }
     }

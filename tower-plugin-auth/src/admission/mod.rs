@@ -53,7 +53,13 @@ use {
     tower_plugin_core::Clock,
 };
 
-use self::{event::Observer, isolate::RevokeGrants, place::Places, quarantine::Quarantine};
+use self::{
+    event::Observer,
+    isolate::{RevokeGrants, RevokeGrantsOf},
+    owed::Owed,
+    place::Places,
+    quarantine::Quarantine,
+};
 use crate::token::SelfId;
 
 mod admitted;
@@ -70,6 +76,7 @@ mod isolate;
 #[cfg(feature = "manifest")]
 #[cfg_attr(docsrs, doc(cfg(feature = "manifest")))]
 pub mod manifest;
+mod owed;
 mod peers;
 mod place;
 mod quarantine;
@@ -103,6 +110,8 @@ struct Inner {
     quarantine: Mutex<Quarantine>,
     observer: Observer,
     revoke_grants: Option<RevokeGrants>,
+    revoke_grants_of: Option<RevokeGrantsOf>,
+    owed: Mutex<Owed>,
     #[cfg(feature = "manifest")]
     shelf: Option<Shelf>,
     #[cfg(feature = "manifest")]
@@ -231,9 +240,7 @@ impl Admission {
     }
 
     fn keeps_out(&self, self_id: &SelfId, peer: Option<&Principal>) -> bool {
-        let quarantine = self.0.quarantine.lock();
-        quarantine.holds(&Suspect::Plugin(self_id.clone()))
-            || peer.is_some_and(|peer| quarantine.holds(&Suspect::of(peer)))
+        self.0.quarantine.lock().keeps_out(self_id, peer)
     }
 
     fn refuse(

@@ -31,12 +31,23 @@ impl Suspect {
         }
     }
 
-    /// A principal by kind and subject.
+    /// A principal by kind and subject: of a run the plugin, as with [`of`](Self::of).
     #[must_use]
     pub fn principal(kind: &str, subject: &str) -> Self {
-        Self::Principal {
-            kind: kind.into(),
-            subject: subject.into(),
+        match plugin_of_run(kind, subject).and_then(|name| name.parse().ok()) {
+            Some(self_id) => Self::Plugin(self_id),
+            None => Self::Principal {
+                kind: kind.into(),
+                subject: subject.into(),
+            },
+        }
+    }
+
+    /// The one spelling of it: a run spelled out is its plugin.
+    pub(super) fn canonical(&self) -> Self {
+        match self {
+            Self::Plugin(_) => self.clone(),
+            Self::Principal { kind, subject } => Self::principal(kind, subject),
         }
     }
 
@@ -68,16 +79,21 @@ impl Suspect {
 
 /// The plugin of which a principal is a run.
 fn self_id_of(principal: &Principal) -> Option<SelfId> {
-    if principal.kind() != "runtime" {
+    if principal.kind() != RUNTIME {
         return None;
     }
-    let of_subject = || {
-        let (name, random) = principal.subject().rsplit_once('-')?;
-        (random.len() == 32).then_some(name)
-    };
+    let of_subject = || plugin_of_run(principal.kind(), principal.subject());
     let name = principal.attribute("self_id").or_else(of_subject)?;
     name.parse().ok()
 }
+
+fn plugin_of_run<'a>(kind: &str, subject: &'a str) -> Option<&'a str> {
+    let (name, random) = subject.rsplit_once('-')?;
+    (kind == RUNTIME && random.len() == 32).then_some(name)
+}
+
+/// The kind of the owners of runtime tokens.
+const RUNTIME: &str = "runtime";
 
 /// All who are kept out: a set that never grows beyond its bound, and never makes room by letting one go.
 #[derive(Debug)]
@@ -96,19 +112,34 @@ impl Quarantine {
 
     /// Whether it is in there now; `false` if there was no room.
     pub(super) fn put(&mut self, suspect: &Suspect) -> bool {
-        let fits = self.suspects.len() < self.capacity || self.suspects.contains(suspect);
+        let suspect = suspect.canonical();
+        let fits = self.suspects.len() < self.capacity || self.suspects.contains(&suspect);
         if fits {
-            self.suspects.insert(suspect.clone());
+            self.suspects.insert(suspect);
         }
         fits
     }
 
     pub(super) fn release(&mut self, suspect: &Suspect) -> bool {
-        self.suspects.remove(suspect)
+        self.suspects.remove(&suspect.canonical())
     }
 
     pub(super) fn holds(&self, suspect: &Suspect) -> bool {
-        self.suspects.contains(suspect)
+        self.suspects.contains(&suspect.canonical())
+    }
+
+    /// Whether an applicant, or its peer, is in there.
+    pub(super) fn keeps_out(&self, self_id: &SelfId, peer: Option<&Principal>) -> bool {
+        self.holds(&Suspect::Plugin(self_id.clone()))
+            || peer.is_some_and(|peer| self.holds(&Suspect::of(peer)))
+    }
+
+    /// Whether it [owns](Suspect::owns_as) as somebody who is in there.
+    pub(super) fn holds_owner(&self, owner: &Principal) -> bool {
+        let peer = owner.attribute(PEER_KIND).zip(owner.attribute(PEER));
+        self.holds(&Suspect::of(owner))
+            || self.holds(&Suspect::principal(owner.kind(), owner.subject()))
+            || peer.is_some_and(|(kind, subject)| self.holds(&Suspect::principal(kind, subject)))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Suspect> {
@@ -181,5 +212,43 @@ mod tests {
             .with_attribute(PEER, "a.example");
         assert!(Suspect::principal("mtls-dns", "a.example").owns_as(&run));
         assert!(!Suspect::principal("mtls-cn", "a.example").owns_as(&run));
+    }
+
+    #[test]
+    fn a_run_by_kind_and_subject_is_its_plugin_however_it_is_spelled() {
+        let run = format!("cache-{}", "0f".repeat(16));
+        assert_eq!(Suspect::principal("runtime", &run), plugin("cache"));
+        let spelled_out = Suspect::Principal {
+            kind: "runtime".into(),
+            subject: run.clone().into(),
+        };
+        let mut quarantine = Quarantine::new(1);
+        assert!(quarantine.put(&spelled_out));
+        assert!(quarantine.holds(&plugin("cache")) && quarantine.holds(&spelled_out));
+        assert!(quarantine.put(&plugin("cache")), "there is one of them");
+        assert!(quarantine.release(&spelled_out));
+        assert!(!quarantine.holds(&plugin("cache")));
+    }
+
+    #[test]
+    fn an_owner_is_held_as_a_run_by_its_name_and_by_its_peer() {
+        let run = Principal::new("runtime", format!("cache-{}", "0f".repeat(16)))
+            .with_attribute(PEER_KIND, "mtls-dns")
+            .with_attribute(PEER, "a.example");
+        for (suspect, is_held) in [
+            (plugin("cache"), true),
+            (Suspect::principal("mtls-dns", "a.example"), true),
+            (Suspect::principal("mtls-dns", "b.example"), false),
+            (plugin("cache-eu"), false),
+        ] {
+            let mut quarantine = Quarantine::new(1);
+            quarantine.put(&suspect);
+            assert_eq!(quarantine.holds_owner(&run), is_held, "{suspect:?}");
+            assert_eq!(suspect.owns_as(&run), is_held);
+        }
+        let named = Principal::new("runtime", "x").with_attribute("self_id", "cache");
+        let mut quarantine = Quarantine::new(1);
+        quarantine.put(&Suspect::principal("runtime", "x"));
+        assert!(quarantine.holds_owner(&named));
     }
 }

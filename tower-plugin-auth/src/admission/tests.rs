@@ -13,9 +13,11 @@ use tower_plugin_core::Code;
 
 use super::*;
 use crate::{
-    Answer, InsertError, IssueError, MemoryStore, NewToken, StoreError, SystemRng, TokenStore,
-    Tokens,
-    store::{Found, List, Revocation},
+    Answer, Capability, CapabilityBroker, GrantRequest, InsertError, IssueError, MemoryStore,
+    NewToken, StoreError, SystemRng, TokenStore, Tokens,
+    authorize::AllowAll,
+    broker::RequestError,
+    store::{Found, GrantStore, List, MemoryGrantStore, Revocation, SharedGrantStore},
     token::{KeyRing, Record, TokenId, TokenKind},
     tokens::Issued,
 };
@@ -426,6 +428,202 @@ async fn a_failure_to_revoke_is_told_and_the_rest_is_done() {
             "quarantined: None None"
         ]
     );
+}
+
+#[tokio::test]
+async fn a_quarantine_that_failed_is_done_again_to_its_end() {
+    let (is_down, revoked) = (Arc::new(AtomicBool::new(true)), Arc::default());
+    let (down, log) = (Arc::clone(&is_down), Arc::<Mutex<Vec<_>>>::clone(&revoked));
+    let admission = Admission::builder(secret())
+        .with_grant_revocation(move |holder| {
+            let is_down = down.load(Ordering::Relaxed);
+            if !is_down {
+                log.lock().push(holder.subject().to_owned());
+            }
+            std::future::ready(match is_down {
+                true => Err(StoreError::unavailable("down")),
+                false => Ok(1),
+            })
+        })
+        .build()
+        .unwrap();
+    let (tokens, cache) = (tokens(), name("cache"));
+    let issued = admission
+        .admit(&knows(&cache))
+        .unwrap()
+        .issue(&tokens)
+        .await;
+    let issued = issued.unwrap();
+    let suspect = Suspect::Plugin(cache.clone());
+    for _ in 0..2 {
+        let error = admission.quarantine(&tokens, &suspect).await.unwrap_err();
+        assert!(matches!(error, QuarantineError::Grants(_)), "{error}");
+    }
+    assert!(!is_live(&tokens, &issued).await);
+
+    is_down.store(false, Ordering::Relaxed);
+    let isolated = admission.quarantine(&tokens, &suspect).await.unwrap();
+    assert_eq!((isolated.tokens, isolated.grants), (0, Some(2)));
+    assert_eq!(*revoked.lock(), ["cache", issued.principal().subject()]);
+    // What was done is not owed any more.
+    let isolated = admission.quarantine(&tokens, &suspect).await.unwrap();
+    assert_eq!(isolated.grants, Some(1));
+}
+
+#[tokio::test]
+async fn a_quarantine_that_was_cancelled_is_done_again_to_its_end() {
+    let (hangs, revoked) = (Arc::new(AtomicBool::new(true)), Arc::default());
+    let (hanging, log) = (Arc::clone(&hangs), Arc::<Mutex<Vec<_>>>::clone(&revoked));
+    let admission = Admission::builder(secret())
+        .with_grant_revocation(move |holder| {
+            let hangs = hanging.load(Ordering::Relaxed) && holder.kind() == "runtime";
+            let log = Arc::clone(&log);
+            async move {
+                if hangs {
+                    std::future::pending::<()>().await;
+                }
+                log.lock().push(holder.subject().to_owned());
+                Ok(1)
+            }
+        })
+        .build()
+        .unwrap();
+    let (tokens, cache) = (tokens(), name("cache"));
+    let issued = admission
+        .admit(&knows(&cache))
+        .unwrap()
+        .issue(&tokens)
+        .await;
+    let issued = issued.unwrap();
+    let suspect = Suspect::Plugin(cache.clone());
+    let mut cancelled = Box::pin(admission.quarantine(&tokens, &suspect));
+    assert!(futures_poll(cancelled.as_mut()).await.is_none());
+    drop(cancelled);
+    assert!(!is_live(&tokens, &issued).await);
+
+    hangs.store(false, Ordering::Relaxed);
+    admission.quarantine(&tokens, &suspect).await.unwrap();
+    let id = issued.principal().subject().to_owned();
+    assert!(revoked.lock().contains(&id), "{revoked:?}");
+}
+
+#[tokio::test]
+async fn a_suspect_s_grants_end_whatever_has_become_of_its_tokens() {
+    let grants = Arc::new(MemoryGrantStore::new(100).unwrap());
+    let broker =
+        CapabilityBroker::builder(Arc::clone(&grants), KeyRing::random(&SystemRng).unwrap())
+            .with_policy(AllowAll)
+            .build()
+            .unwrap();
+    let files = Capability::new("files", "1.0.0").unwrap();
+    broker
+        .register(files.with_permission("* /**".parse().unwrap()))
+        .unwrap();
+    let peers = Peers::new().with_peer("mtls-dns", "a.example");
+    let admission = Admission::builder(Rule::Peer(peers))
+        .with_grant_store(SharedGrantStore::new(Arc::clone(&grants)))
+        .build()
+        .unwrap();
+    let (tokens, peer) = (tokens(), Principal::new("mtls-dns", "a.example"));
+    let grant = async |owner: &Principal| {
+        let request = GrantRequest::new(owner.clone(), "files").with_insecure_bearer();
+        broker.request(request).await.unwrap().token().id()
+    };
+    for suspect in [Suspect::Plugin(name("cache")), Suspect::of(&peer)] {
+        let (cache, other) = (name("cache"), name("cache-eu"));
+        let admitted = admission.admit(&Applicant::new(&cache).with_peer(&peer));
+        let issued = admitted.unwrap().issue(&tokens).await.unwrap();
+        let bystander = tokens.issue(NewToken::runtime(&other)).await.unwrap();
+        let ours = grant(issued.principal()).await;
+        let theirs = grant(bystander.principal()).await;
+        tokens.revoke(&issued.token().id()).await.unwrap();
+
+        let isolated = admission.quarantine(&tokens, &suspect).await.unwrap();
+        assert_eq!((isolated.tokens, isolated.grants), (0, Some(1)));
+        assert!(is_gone(&grants, &ours) && !is_gone(&grants, &theirs));
+        admission.release(&suspect);
+    }
+    let certificate = grant(&peer).await;
+    admission
+        .quarantine(&tokens, &Suspect::of(&peer))
+        .await
+        .unwrap();
+    assert!(is_gone(&grants, &certificate));
+}
+
+#[tokio::test]
+async fn who_is_kept_out_is_granted_nothing_before_and_during_a_quarantine() {
+    let peers = Peers::new().with_peer("mtls-dns", "a.example");
+    let admission = Admission::builder(Rule::Peer(peers)).build().unwrap();
+    let (door, is_late) = (admission.clone(), Arc::new(AtomicBool::new(false)));
+    let (suspect, late) = (
+        Suspect::principal("mtls-dns", "a.example"),
+        Arc::clone(&is_late),
+    );
+    let suspicion = (admission.clone(), suspect.clone());
+    let keys = KeyRing::random(&SystemRng).unwrap();
+    let broker = CapabilityBroker::builder(MemoryGrantStore::new(100).unwrap(), keys)
+        .with_policy(move |_: &GrantRequest, _: &Capability| {
+            // Somebody finds out while the request is under way.
+            if late.load(Ordering::Relaxed) {
+                suspicion.0.0.quarantine.lock().put(&suspicion.1);
+            }
+            true
+        })
+        .with_barred(move |principal| door.is_barred(principal))
+        .build()
+        .unwrap();
+    let files = Capability::new("files", "1.0.0").unwrap();
+    broker
+        .register(files.with_permission("* /**".parse().unwrap()))
+        .unwrap();
+    let (tokens, peer) = (tokens(), Principal::new("mtls-dns", "a.example"));
+    let ask = async |owner: &Principal| {
+        let issued = broker.request(GrantRequest::new(owner.clone(), "files"));
+        issued.await.map(|issued| issued.token().id())
+    };
+    let cache = name("cache");
+    let admitted = admission.admit(&Applicant::new(&cache).with_peer(&peer));
+    let run = admitted.unwrap().issue(&tokens).await.unwrap();
+    assert!(ask(&peer).await.is_ok() && ask(run.principal()).await.is_ok());
+
+    admission.quarantine(&tokens, &suspect).await.unwrap();
+    for owner in [&peer, run.principal()] {
+        // A certificate needs no token, and a cache may know a dead one still.
+        assert!(matches!(ask(owner).await, Err(RequestError::Denied)));
+        assert!(admission.is_barred(owner));
+    }
+    admission.release(&suspect);
+    assert!(ask(&peer).await.is_ok());
+    let before = broker.store().len();
+    is_late.store(true, Ordering::Relaxed);
+    assert!(matches!(ask(&peer).await, Err(RequestError::Denied)));
+    assert!(admission.is_quarantined(&suspect));
+    assert_eq!(broker.store().len(), before, "nothing is left of it");
+}
+
+#[tokio::test]
+async fn a_run_in_quarantine_does_not_come_back_as_another_run() {
+    let (admission, tokens) = (Admission::builder(secret()).build().unwrap(), tokens());
+    let cache = name("cache");
+    let issue = || admission.admit(&knows(&cache));
+    let run = issue().unwrap().issue(&tokens).await.unwrap();
+    let spelled_out = Suspect::Principal {
+        kind: "runtime".into(),
+        subject: run.principal().subject().into(),
+    };
+    let isolated = admission.quarantine(&tokens, &spelled_out).await.unwrap();
+    assert_eq!(isolated.tokens, 1);
+    let refused = issue().unwrap_err();
+    assert_eq!(refused.reason(), Some(RefusalReason::Quarantined));
+    assert_eq!(admission.quarantined(), [Suspect::Plugin(cache.clone())]);
+}
+
+fn is_gone(grants: &MemoryGrantStore, id: &TokenId) -> bool {
+    match grants.get(id) {
+        Answer::Ready(found) => found.unwrap().is_none(),
+        Answer::Pending(_) => unreachable!("memory answers at once"),
+    }
 }
 
 #[tokio::test]

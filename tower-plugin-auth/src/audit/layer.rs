@@ -19,8 +19,8 @@ use super::{Audit, AuditSink, sink::SharedSink};
 /// response, if it is visible ASCII of at most 128 bytes.
 ///
 /// What is refused after the head of the response was sent, such as a message in a stream, is not seen
-/// here, and neither is what a layer from elsewhere refuses, or a request whose caller went away. One
-/// layer is enough: two of them write everything twice.
+/// here, and neither is what a layer from elsewhere refuses, or a request whose caller went away before it was
+/// answered, unless [asked for](Self::with_admitted). One layer is enough: two of them write everything twice.
 ///
 /// ```
 /// use std::sync::{Arc, Mutex};
@@ -81,7 +81,9 @@ impl AuditLayer {
 
     /// Also writes down the requests for which `recorded` says so though nobody refuses them: as
     /// `authn_login_success` where it is known who called, as `request_admitted` where it is not, with the
-    /// HTTP status of the answer. An error of the inner service in place of an answer is one, too.
+    /// HTTP status of the answer. An error of the inner service in place of an answer is one, too, and so is a caller
+    /// that went away before there was any, with the cause `CANCELLED`. A panic of the inner service is not, unless a
+    /// layer further in makes an answer of it.
     ///
     /// ```
     /// use tower_plugin_auth::audit::{AuditLayer, TracingSink};

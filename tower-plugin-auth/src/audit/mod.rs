@@ -24,8 +24,8 @@ pub(crate) use actor::Note;
 pub use event::{AuditEvent, Detail, Outcome, Party};
 #[cfg(all(feature = "audit-file", unix))]
 pub use file::{
-    FileSink, FileSinkBuilder, FileSinkError, FileSinkErrorKind, FileSinkStats, Finding,
-    FindingKind, InvalidLine, Report, Verifier, WhenFull, clear,
+    Anchor, FileSink, FileSinkBuilder, FileSinkError, FileSinkErrorKind, FileSinkStats, Finding,
+    FindingKind, InvalidAnchor, InvalidLine, Report, Verifier, WhenFull, clear,
 };
 pub use future::ResponseFuture;
 pub use layer::AuditLayer;

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     authenticate::CredentialProblem,
+    grant::{CaveatKind, DenialReason},
     refusal::{AUTHENTICATION_UNAVAILABLE, INVALID_REQUEST},
     token::InvalidReason,
 };
@@ -68,6 +69,7 @@ pub(super) fn cause(rejection: &Rejection, extensions: &Extensions) -> Option<&'
         InvalidReason::Unknown => "UNKNOWN",
         InvalidReason::WrongKind => "WRONG_KIND",
     });
+    let grant = || extensions.get().copied().map(denied);
     let credential = || {
         extensions.get().map(|problem| match problem {
             CredentialProblem::AmbiguousIdentity => "AMBIGUOUS_IDENTITY",
@@ -83,5 +85,51 @@ pub(super) fn cause(rejection: &Rejection, extensions: &Extensions) -> Option<&'
         let first = rejection.violations().first()?;
         (first.reason() != rejection.reason()).then(|| first.reason())
     };
-    token.or_else(credential).or_else(violation)
+    token.or_else(grant).or_else(credential).or_else(violation)
+}
+
+/// Why a grant was not good for what was asked.
+pub(super) const fn denied(reason: DenialReason) -> &'static str {
+    match reason {
+        DenialReason::AmbiguousPath => "AMBIGUOUS_PATH",
+        DenialReason::Caveat(kind) => match kind {
+            CaveatKind::Audience => "CAVEAT_AUDIENCE",
+            CaveatKind::Certificate => "CAVEAT_CERTIFICATE",
+            CaveatKind::Holder => "CAVEAT_HOLDER",
+            CaveatKind::MaxUses => "CAVEAT_MAX_USES",
+            CaveatKind::Methods => "CAVEAT_METHODS",
+            CaveatKind::NotAfter => "CAVEAT_NOT_AFTER",
+            CaveatKind::PathPrefix => "CAVEAT_PATH_PREFIX",
+            CaveatKind::Rpc => "CAVEAT_RPC",
+        },
+        DenialReason::Expired => "EXPIRED",
+        DenialReason::Malformed(_) => "MALFORMED",
+        DenialReason::Mismatch => "MISMATCH",
+        DenialReason::NotHolder => "NOT_HOLDER",
+        DenialReason::NotPermitted => "NOT_PERMITTED",
+        DenialReason::OtherCapability => "OTHER_CAPABILITY",
+        DenialReason::OtherGrant => "OTHER_GRANT",
+        DenialReason::Revoked => "REVOKED",
+        DenialReason::Unknown => "UNKNOWN",
+        DenialReason::UsedUp => "USED_UP",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_grant_is_recorded_with_its_exact_reason() {
+        let rejection = Rejection::new(Code::Unauthenticated, "INVALID_TOKEN", "invalid token");
+        let cause = |reason: DenialReason| {
+            let mut extensions = Extensions::new();
+            extensions.insert(reason);
+            cause(&rejection, &extensions)
+        };
+        assert_eq!(cause(DenialReason::NotHolder), Some("NOT_HOLDER"));
+        let narrowed = DenialReason::Caveat(CaveatKind::Methods);
+        assert_eq!(cause(narrowed), Some("CAVEAT_METHODS"));
+        assert_eq!(super::cause(&rejection, &Extensions::new()), None);
+    }
 }

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, Uri, request::Parts};
 use tower_plugin_core::Rejection;
 
 use super::{
-    AuditEvent, Outcome,
+    AuditEvent, Detail, Outcome,
     actor::Actor,
     layer::Settings,
     refusal,
@@ -61,9 +61,18 @@ impl Seen {
     }
 
     pub(super) fn failed(self) {
+        self.unanswered(&[]);
+    }
+
+    /// Nobody waits for the answer any more. What the inner service has done by then, nobody can tell.
+    pub(super) fn abandoned(self) {
+        self.unanswered(&[("cause", "CANCELLED")]);
+    }
+
+    fn unanswered(&self, details: &[Detail<'_>]) {
         if self.always {
             let event = AuditEvent::new(REQUEST_ADMITTED, Outcome::Error);
-            self.record(event, &HeaderMap::new());
+            self.record(event.with_details(details), &HeaderMap::new());
         }
     }
 

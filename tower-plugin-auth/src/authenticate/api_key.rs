@@ -71,6 +71,10 @@ impl Authenticator for ApiKeyAuthenticator {
         self.header.mark_sensitive(headers);
     }
 
+    fn credential_headers(&self) -> Vec<HeaderName> {
+        vec![AUTHORIZATION, self.header.name().clone()]
+    }
+
     fn schemes(&self) -> Vec<Cow<'static, str>> {
         vec![self.header.challenge()]
     }

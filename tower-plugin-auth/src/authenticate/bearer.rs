@@ -88,6 +88,10 @@ impl<S: TokenStore> Authenticator for BearerAuthenticator<S> {
         self.header.mark_sensitive(headers);
     }
 
+    fn credential_headers(&self) -> Vec<HeaderName> {
+        vec![AUTHORIZATION, RUNTIME_ID, self.header.name().clone()]
+    }
+
     fn schemes(&self) -> Vec<Cow<'static, str>> {
         vec![self.header.challenge()]
     }

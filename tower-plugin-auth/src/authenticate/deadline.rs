@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, request::Parts};
+use http::{HeaderMap, HeaderName, request::Parts};
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 use tower_plugin_core::Principal;
@@ -75,6 +75,10 @@ impl<A: Authenticator> Authenticator for Deadline<A> {
 
     fn mark_sensitive(&self, headers: &mut HeaderMap) {
         self.authenticator.mark_sensitive(headers);
+    }
+
+    fn credential_headers(&self) -> Vec<HeaderName> {
+        self.authenticator.credential_headers()
     }
 
     fn schemes(&self) -> Vec<Cow<'static, str>> {

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderMap, request::Parts};
+use http::{HeaderMap, HeaderName, request::Parts};
 use tower_plugin_core::Principal;
 
 use super::{AuthError, Authenticator};
@@ -92,6 +92,11 @@ impl Authenticator for FirstOf {
         for authenticator in &*self.0 {
             authenticator.mark_sensitive(headers);
         }
+    }
+
+    fn credential_headers(&self) -> Vec<HeaderName> {
+        let headers = self.0.iter().flat_map(|one| one.credential_headers());
+        headers.collect()
     }
 
     fn schemes(&self) -> Vec<Cow<'static, str>> {
@@ -188,6 +193,7 @@ type BoxedDecision = Pin<Box<dyn Future<Output = Result<Principal, AuthError>> +
 trait Erased: Send + Sync {
     fn authenticate(&self, request: &Parts) -> Answer<Result<Principal, AuthError>, BoxedDecision>;
     fn mark_sensitive(&self, headers: &mut HeaderMap);
+    fn credential_headers(&self) -> Vec<HeaderName>;
     fn schemes(&self) -> Vec<Cow<'static, str>>;
     fn waits_only_for_credentials(&self) -> bool;
 }
@@ -205,6 +211,10 @@ where
 
     fn mark_sensitive(&self, headers: &mut HeaderMap) {
         Authenticator::mark_sensitive(self, headers);
+    }
+
+    fn credential_headers(&self) -> Vec<HeaderName> {
+        Authenticator::credential_headers(self)
     }
 
     fn schemes(&self) -> Vec<Cow<'static, str>> {

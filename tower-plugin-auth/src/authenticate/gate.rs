@@ -1,7 +1,9 @@
-use http::{Response, request::Parts};
+use std::sync::Arc;
+
+use http::{Extensions, HeaderMap, HeaderName, Response, header::AUTHORIZATION, request::Parts};
 use tower_plugin_core::{Principal, ResponseBody};
 
-use super::AuthError;
+use super::{AuthError, Authenticator, RUNTIME_ID};
 use crate::refusal::Refusals;
 
 /// Lets a request pass, with what is known of its sender, or refuses it.
@@ -9,6 +11,42 @@ use crate::refusal::Refusals;
 pub(super) struct Gate {
     refusals: Refusals,
     anonymous: Anonymous,
+    /// `None` if there are none but the usual ones.
+    credentials: Option<CredentialHeaders>,
+}
+
+/// In which headers the layers further out have looked for credentials, beside the usual ones.
+#[derive(Clone, Debug)]
+pub(crate) struct CredentialHeaders(Arc<[HeaderName]>);
+
+impl CredentialHeaders {
+    fn new(names: Vec<HeaderName>) -> Option<Self> {
+        let is_usual = |name: &HeaderName| *name == AUTHORIZATION || *name == RUNTIME_ID;
+        let names: Arc<[_]> = names.into_iter().filter(|name| !is_usual(name)).collect();
+        (!names.is_empty()).then_some(Self(names))
+    }
+
+    /// Adds these to what another layer has noted.
+    fn note(&self, extensions: &mut Extensions) {
+        let noted = match extensions.get::<Self>() {
+            Some(Self(others)) => Self(others.iter().chain(&*self.0).cloned().collect()),
+            None => self.clone(),
+        };
+        extensions.insert(noted);
+    }
+
+    /// Takes off whatever a caller may have been known by.
+    pub(crate) fn strip(headers: &mut HeaderMap, extensions: &mut Extensions) {
+        headers.remove(AUTHORIZATION);
+        headers.remove(RUNTIME_ID);
+        for name in extensions
+            .remove::<Self>()
+            .iter()
+            .flat_map(|noted| &*noted.0)
+        {
+            headers.remove(name);
+        }
+    }
 }
 
 /// What becomes of a request without a credential.
@@ -19,10 +57,11 @@ pub(super) enum Anonymous {
 }
 
 impl Gate {
-    pub(super) const fn new(refusals: Refusals, anonymous: Anonymous) -> Self {
+    pub(super) fn new(authenticator: &impl Authenticator, anonymous: Anonymous) -> Self {
         Self {
-            refusals,
+            refusals: Refusals::new(authenticator.schemes()),
             anonymous,
+            credentials: CredentialHeaders::new(authenticator.credential_headers()),
         }
     }
 
@@ -36,6 +75,9 @@ impl Gate {
         decision: Result<Principal, AuthError>,
         parts: &mut Parts,
     ) -> Option<Response<ResponseBody<B>>> {
+        if let Some(credentials) = &self.credentials {
+            credentials.note(&mut parts.extensions);
+        }
         match (decision, self.anonymous) {
             (Ok(principal), _) => {
                 parts.extensions.insert(principal);

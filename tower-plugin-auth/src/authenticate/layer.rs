@@ -7,7 +7,7 @@ use super::{
     Auth, Authenticator,
     gate::{Anonymous, Gate},
 };
-use crate::refusal::{Realm, Refusals};
+use crate::refusal::Realm;
 
 /// Lets a request through only when it is known who sent it, and tells the inner service who.
 ///
@@ -23,10 +23,9 @@ pub struct AuthLayer<A> {
 impl<A: Authenticator> AuthLayer<A> {
     /// Asks this authenticator, once per request.
     pub fn new(authenticator: A) -> Self {
-        let refusals = Refusals::new(authenticator.schemes());
         Self {
+            gate: Gate::new(&authenticator, Anonymous::Refuse),
             authenticator,
-            gate: Gate::new(refusals, Anonymous::Refuse),
         }
     }
 
@@ -37,10 +36,9 @@ impl<A: Authenticator> AuthLayer<A> {
     /// nobody can tell. Who may do what anonymously is for the inner service to say; a
     /// [`RequireLayer`](crate::RequireLayer) further in lets nobody in without a principal.
     pub fn optional(authenticator: A) -> Self {
-        let refusals = Refusals::new(authenticator.schemes());
         Self {
+            gate: Gate::new(&authenticator, Anonymous::Pass),
             authenticator,
-            gate: Gate::new(refusals, Anonymous::Pass),
         }
     }
 

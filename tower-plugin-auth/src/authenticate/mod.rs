@@ -11,7 +11,7 @@
 
 use std::{borrow::Cow, future::Future};
 
-use http::{HeaderMap, header::AUTHORIZATION, request::Parts};
+use http::{HeaderMap, HeaderName, header::AUTHORIZATION, request::Parts};
 use tower_plugin_core::Principal;
 
 use crate::{Answer, refusal::BEARER};
@@ -46,6 +46,8 @@ pub use layer::AuthLayer;
 #[cfg(feature = "mtls")]
 pub use mtls::{Identity, IdentitySource, MtlsAuthenticator, identify, peer};
 pub use service::Auth;
+
+pub(crate) use gate::CredentialHeaders;
 #[cfg(feature = "tower-http")]
 pub use tower_http::{Authorizing, RequestAuthorizer};
 
@@ -74,6 +76,13 @@ pub trait Authenticator {
     /// its `Debug` output. By default that is every `Authorization` header, whether it is read or not.
     fn mark_sensitive(&self, headers: &mut HeaderMap) {
         credential::mark_sensitive(headers, &AUTHORIZATION);
+    }
+
+    /// The headers in which it looks for credentials, asked when a layer is built. Behind a
+    /// [`CapabilityLayer`](crate::CapabilityLayer) nobody gets to see them. By default `Authorization`; one that
+    /// reads another has to say so.
+    fn credential_headers(&self) -> Vec<HeaderName> {
+        vec![AUTHORIZATION]
     }
 
     /// The schemes named in challenges (RFC 9110, section 11.3), asked when a layer is built. `Bearer`

@@ -18,7 +18,7 @@ use super::{
     AuthError, Authenticator,
     gate::{Anonymous, Gate},
 };
-use crate::refusal::{Realm, Refusals};
+use crate::refusal::Realm;
 
 /// An authenticator for tower-http's layers, for stacks that are built of those.
 ///
@@ -60,10 +60,9 @@ pub struct RequestAuthorizer<A, ResBody> {
 impl<A: Authenticator, ResBody> RequestAuthorizer<A, ResBody> {
     /// Asks this authenticator, once per request.
     pub fn new(authenticator: A) -> Self {
-        let refusals = Refusals::new(authenticator.schemes());
         Self {
+            gate: Gate::new(&authenticator, Anonymous::Refuse),
             authenticator,
-            gate: Gate::new(refusals, Anonymous::Refuse),
             body: PhantomData,
         }
     }

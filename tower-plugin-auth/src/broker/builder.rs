@@ -1,10 +1,11 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use parking_lot::RwLock;
-use tower_plugin_core::{Clock, SystemClock};
+use tower_plugin_core::{Clock, Principal, SystemClock};
 
 use super::{
-    CapabilityBroker, DenyAll, GrantEvent, GrantPolicy, Inner, capability::FLOOR, event::Observer,
+    CapabilityBroker, DenyAll, GrantEvent, GrantPolicy, Inner, IsBarred, capability::FLOOR,
+    event::Observer,
 };
 use crate::{
     config::InvalidConfig,
@@ -33,6 +34,7 @@ pub struct CapabilityBrokerBuilder<S> {
     rng: Arc<dyn Rng>,
     policy: Arc<dyn GrantPolicy>,
     observer: Observer,
+    is_barred: Option<IsBarred>,
     min_ttl: Duration,
     max_per_principal: usize,
 }
@@ -46,6 +48,7 @@ impl<S: GrantStore> CapabilityBrokerBuilder<S> {
             rng: Arc::new(SystemRng),
             policy: Arc::new(DenyAll),
             observer: Observer::default(),
+            is_barred: None,
             min_ttl: FLOOR,
             max_per_principal: 100,
         }
@@ -55,6 +58,19 @@ impl<S: GrantStore> CapabilityBrokerBuilder<S> {
     /// everybody may have everything.
     pub fn with_policy(mut self, policy: impl GrantPolicy + 'static) -> Self {
         self.policy = Arc::new(policy);
+        self
+    }
+
+    /// Who is granted nothing, whatever the policy says: e.g. whom
+    /// [`Admission::is_barred`](crate::admission::Admission::is_barred) keeps out.
+    ///
+    /// It is asked before a grant is kept and once more before it is handed out. So of somebody who is barred first, and
+    /// whose grants are revoked then, none is left, however many he asks for meanwhile. It must not block.
+    pub fn with_barred(
+        mut self,
+        is_barred: impl Fn(&Principal) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.is_barred = Some(Arc::new(is_barred));
         self
     }
 
@@ -120,6 +136,7 @@ impl<S: GrantStore> CapabilityBrokerBuilder<S> {
             rng,
             policy,
             observer,
+            is_barred,
             min_ttl,
             max_per_principal,
         } = self;
@@ -130,6 +147,7 @@ impl<S: GrantStore> CapabilityBrokerBuilder<S> {
             rng,
             policy,
             observer,
+            is_barred,
             min_ttl,
             max_per_principal,
             capabilities: RwLock::default(),

@@ -12,7 +12,7 @@ use crate::{
 pub enum RequestError {
     /// The random id was taken. Two such in a lifetime mean a broken source of randomness.
     AlreadyExists,
-    /// The policy says no.
+    /// The policy says no, or the principal is [barred](super::CapabilityBrokerBuilder::with_barred).
     Denied,
     /// As many live grants as the store may hold.
     Full,

@@ -12,7 +12,7 @@ use std::{
 };
 
 use parking_lot::RwLock;
-use tower_plugin_core::Clock;
+use tower_plugin_core::{Clock, Principal};
 
 use crate::{
     config::InvalidConfig,
@@ -83,6 +83,7 @@ struct Inner<S> {
     rng: Arc<dyn Rng>,
     policy: Arc<dyn GrantPolicy>,
     observer: Observer,
+    is_barred: Option<IsBarred>,
     min_ttl: Duration,
     max_per_principal: usize,
     capabilities: RwLock<HashMap<Box<str>, Arc<Capability>>>,
@@ -154,7 +155,11 @@ impl<S: GrantStore> CapabilityBroker<S> {
         if !request.accepts(&capability) {
             return Err(RequestError::NoSuchVersion);
         }
-        if !inner.policy.permits(request, &capability) {
+        let is_barred = || {
+            let is_barred = inner.is_barred.as_ref();
+            is_barred.is_some_and(|is_barred| is_barred(request.principal()))
+        };
+        if is_barred() || !inner.policy.permits(request, &capability) {
             return Err(RequestError::Denied);
         }
         let ttl = request.ttl().unwrap_or(capability.ttl());
@@ -172,6 +177,14 @@ impl<S: GrantStore> CapabilityBroker<S> {
             .store
             .insert(record.clone(), inner.max_per_principal, now);
         insert.await?;
+        // Whoever barred it has looked for its grants, and may have come too early for this one.
+        if is_barred() {
+            let revoked = self.revoke_grant(&record.id()).await;
+            if let Err(error) = revoked {
+                tracing::warn!(%error, "grant of somebody who is barred not revoked; nobody has it");
+            }
+            return Err(RequestError::Denied);
+        }
         let issued = IssuedGrant {
             path: format!("{}/{}/{}", PREFIX, capability.kind(), record.id()),
             endpoint: capability.endpoint().map(Into::into),
@@ -204,6 +217,9 @@ impl<S: fmt::Debug> fmt::Debug for CapabilityBroker<S> {
             .finish_non_exhaustive()
     }
 }
+
+/// Says who is to be granted nothing, whatever the policy says.
+type IsBarred = Arc<dyn Fn(&Principal) -> bool + Send + Sync>;
 
 /// A grant just issued.
 #[derive(Debug)]

@@ -1,11 +1,11 @@
 use std::{fmt, mem, sync::Arc};
 
-use http::{Response, header::AUTHORIZATION, request::Parts};
+use http::{Response, request::Parts};
 use tower_plugin_core::{Principal, ResponseBody};
 
 use super::route::Route;
 use crate::{
-    authenticate::{AuthError, CredentialHeader},
+    authenticate::{AuthError, CredentialHeader, CredentialHeaders},
     broker::{CapabilityBroker, Checked, Denied, Grant, Refusal},
     grant::{Asked, DenialReason, PresentedGrant},
     refusal::Refusals,
@@ -64,8 +64,8 @@ impl<G: GrantStore> Gate<G> {
             DenialReason::AmbiguousPath,
         )))?;
         parts.headers.remove(self.header.name());
-        // And not by which token its caller is known, where the grant was sent beside it.
-        parts.headers.remove(AUTHORIZATION);
+        // And not by what its caller is known, where the grant was sent beside it.
+        CredentialHeaders::strip(&mut parts.headers, &mut parts.extensions);
         parts.extensions.insert(grant);
         Ok(())
     }

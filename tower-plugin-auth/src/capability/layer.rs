@@ -23,7 +23,8 @@ use crate::{
 ///
 /// A grant that is bound to a principal asks for an [`AuthLayer`](crate::AuthLayer) outside, to find out who is
 /// calling. Where that one reads `Authorization`, let the grant be sent in a [header](Self::with_header) of its own;
-/// both are taken off then.
+/// both are taken off then, and so is every header that an `AuthLayer` outside
+/// [looks for credentials in](crate::Authenticator::credential_headers), and `X-Plugin-Runtime-ID`.
 ///
 /// It changes the path, so it has to stand where the path still decides: in axum around a `Router` of its own, given to
 /// `fallback_service`, not in `Router::layer`, which runs when the route has been chosen.
@@ -76,9 +77,13 @@ pub struct CapabilityLayer<G> {
 
 impl<G: GrantStore> CapabilityLayer<G> {
     /// Guards all capabilities, each at `/capabilities/TYPE/ID/…`.
+    ///
+    /// `TYPE` is taken off the path with the rest: an inner service that is more than one capability must look at
+    /// [`Grant::capability`](crate::Grant::capability) to know which one is called, and not at the path. Where two of them know
+    /// the same path, a grant of one would open the other.
     pub fn new(broker: CapabilityBroker<G>) -> Self {
         let prefix = PREFIX.into();
-        Self::at(broker, Route::Below { prefix })
+        Self::at(broker, Route::Below { prefix, only: None })
     }
 
     /// Guards one capability, at whatever path the layer stands: for routes of your own. The path is judged, and
@@ -111,7 +116,8 @@ impl<G: GrantStore> CapabilityLayer<G> {
         }
     }
 
-    /// Guards what is at `PREFIX/TYPE/ID/…` instead; nothing may stand in front of the type if it is empty.
+    /// Guards what is at `PREFIX/TYPE/ID/…` instead; nothing may stand in front of the type if it is empty. After
+    /// [`for_capability`](Self::for_capability), `TYPE` must be that one.
     ///
     /// # Errors
     ///
@@ -125,7 +131,8 @@ impl<G: GrantStore> CapabilityLayer<G> {
             ));
         }
         let prefix = prefix.into();
-        self.gate.route = Route::Below { prefix };
+        let only = self.gate.route.only();
+        self.gate.route = Route::Below { prefix, only };
         Ok(self)
     }
 

@@ -12,8 +12,11 @@ use crate::{authorize::permissions::path, grant::DenialReason, token::TokenId};
 pub(super) enum Route {
     /// At any path; which capability it is, is known.
     Any { capability: Arc<str> },
-    /// Below `PREFIX/TYPE/ID`.
-    Below { prefix: Arc<str> },
+    /// Below `PREFIX/TYPE/ID`, of one type only if that is said.
+    Below {
+        prefix: Arc<str>,
+        only: Option<Arc<str>>,
+    },
 }
 
 /// What a path asks for.
@@ -35,7 +38,20 @@ impl Route {
                 grant: None,
                 path: whole,
             }),
-            Self::Below { prefix } => below(whole, prefix).ok_or(DenialReason::OtherCapability),
+            Self::Below { prefix, only } => below(whole, prefix)
+                .filter(|target| {
+                    only.as_ref()
+                        .is_none_or(|only| **only == *target.capability)
+                })
+                .ok_or(DenialReason::OtherCapability),
+        }
+    }
+
+    /// The one type that is found here, if there is but one.
+    pub(super) fn only(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Any { capability } => Some(Arc::clone(capability)),
+            Self::Below { only, .. } => only.clone(),
         }
     }
 
@@ -43,7 +59,7 @@ impl Route {
     pub(super) fn rewrite(&self, uri: Uri) -> Option<Uri> {
         let path = match self {
             Self::Any { .. } => return Some(uri),
-            Self::Below { prefix } => below(uri.path(), prefix)?.path,
+            Self::Below { prefix, .. } => below(uri.path(), prefix)?.path,
         };
         let path_and_query = match uri.query() {
             Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
@@ -77,6 +93,7 @@ mod tests {
     fn below_capabilities() -> Route {
         Route::Below {
             prefix: "/capabilities".into(),
+            only: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File, OpenOptions},
+    fs::{self, File, Metadata, OpenOptions},
     io::{self, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -11,12 +11,13 @@ use std::{
 use rustix::{
     fs::{FlockOperation, OFlags, flock},
     io::Errno,
+    process::geteuid,
 };
 
 /// Why a file is not opened or locked.
 #[derive(Debug)]
 pub(crate) enum Denied {
-    /// Others than its owner may read or write it, or it is no regular file.
+    /// Others than its owner may read or write it, its owner is somebody else, or it is no regular file.
     Exposed,
     /// Somebody else has it open.
     InUse,
@@ -29,30 +30,59 @@ impl From<io::Error> for Denied {
     }
 }
 
-/// Opens a file that only its owner can have touched.
+/// Opens a file that nobody but us can have touched. Whoever is allowed everything needs to be asked whose it is:
+/// others cannot open what is somebody else's alone.
 pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> Result<File, Denied> {
-    let no_link = OFlags::NOFOLLOW.bits().cast_signed();
-    let file = match options.mode(0o600).custom_flags(no_link).open(path) {
-        Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
+    let file = open_regular(path, options)?;
+    match is_private_to(&file.metadata()?, geteuid().as_raw()) {
+        true => Ok(file),
+        false => Err(Denied::Exposed),
+    }
+}
+
+/// Opens to read what only its owner can have touched, whoever that is: for what proves itself to be genuine.
+pub(crate) fn read(path: &Path) -> Result<File, Denied> {
+    let file = open_regular(path, OpenOptions::new().read(true))?;
+    let metadata = file.metadata()?;
+    match is_private_to(&metadata, metadata.uid()) {
+        true => Ok(file),
+        false => Err(Denied::Exposed),
+    }
+}
+
+/// Neither follows a link nor waits for whoever is at the other end of a pipe.
+fn open_regular(path: &Path, options: &mut OpenOptions) -> Result<File, Denied> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let flags = flags.bits().cast_signed();
+    let file = match options.mode(0o600).custom_flags(flags).open(path) {
+        // A link; a pipe that nobody reads, or a socket.
+        Err(error)
+            if matches!(
+                Errno::from_io_error(&error),
+                Some(Errno::LOOP | Errno::NXIO)
+            ) =>
+        {
             return Err(Denied::Exposed);
         }
         opened => opened?,
     };
-    let metadata = file.metadata()?;
-    if !metadata.is_file() || metadata.mode() & 0o077 != 0 {
-        return Err(Denied::Exposed);
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(Denied::Exposed),
     }
-    Ok(file)
+}
+
+fn is_private_to(metadata: &Metadata, user: u32) -> bool {
+    metadata.mode() & 0o077 == 0 && metadata.uid() == user
 }
 
 /// Keeps other processes out until what it returns is closed, whatever ends this one.
 pub(crate) fn lock(path: &Path) -> Result<File, Denied> {
-    let lock = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(beside(path, ".lock"))?;
+    let mut options = OpenOptions::new();
+    let lock = open_regular(
+        &beside(path, ".lock"),
+        options.write(true).create(true).truncate(false),
+    )?;
     match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(lock),
         Err(Errno::WOULDBLOCK) => Err(Denied::InUse),
@@ -97,4 +127,72 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{process::Command, sync::mpsc, thread, time::Duration};
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_private_to_its_owner_and_to_nobody_else() {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("a");
+        let file = open(&path, OpenOptions::new().write(true).create_new(true)).unwrap();
+        let metadata = file.metadata().unwrap();
+        assert!(is_private_to(&metadata, metadata.uid()));
+        assert!(!is_private_to(&metadata, metadata.uid() + 1));
+    }
+
+    /// Needs to be root, as whoever is not can neither give a file away nor open such a one.
+    #[test]
+    fn a_file_of_somebody_else_is_not_written_and_is_read_only_where_it_proves_itself() {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("a");
+        fs::write(&path, "x").unwrap();
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        if std::os::unix::fs::chown(&path, Some(geteuid().as_raw() + 1), None).is_err() {
+            return;
+        }
+        for options in [
+            OpenOptions::new().append(true),
+            OpenOptions::new().read(true),
+        ] {
+            let denied = open(&path, options).unwrap_err();
+            assert!(matches!(denied, Denied::Exposed), "{denied:?}");
+        }
+        read(&path).unwrap();
+    }
+
+    #[test]
+    fn a_pipe_is_refused_and_not_waited_for() {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("a");
+        for name in ["a", "a.lock"] {
+            let pipe = directory.path().join(name);
+            let made = Command::new("mkfifo")
+                .args(["-m", "600"])
+                .arg(&pipe)
+                .status();
+            assert!(made.unwrap().success());
+        }
+        let (sender, answers) = mpsc::channel();
+        thread::spawn(move || {
+            for denied in [
+                open(&path, OpenOptions::new().read(true)).err(),
+                open(&path, OpenOptions::new().append(true)).err(),
+                read(&path).err(),
+                lock(&path).err(),
+            ] {
+                sender.send(denied).unwrap();
+            }
+        });
+        for _ in 0..4 {
+            let denied = answers.recv_timeout(Duration::from_secs(10)).unwrap();
+            assert!(matches!(denied, Some(Denied::Exposed)), "{denied:?}");
+        }
+    }
 }

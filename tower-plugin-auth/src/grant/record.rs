@@ -16,7 +16,8 @@ pub use codec::InvalidGrantRecord;
 
 /// What a store keeps of a grant: whose it is, what it allows and until when, and a salt.
 ///
-/// It cannot be turned into a token without the key ring. It allows nothing until it is given a
+/// It cannot be turned into a token without the key ring. What it says is believed: the chain of a token vouches for
+/// its caveats and not for the record, so who can write to a store can widen a grant of which he holds a token. It allows nothing until it is given a
 /// [permission](Self::with_permission). It never changes, but for the links that were revoked; how often it was used
 /// is the store's to count.
 #[derive(Clone, Debug)]

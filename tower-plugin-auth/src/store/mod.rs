@@ -29,7 +29,7 @@ pub use file::{EncryptedFileStore, EncryptedFileStoreBuilder, FileError, FileErr
 #[cfg(feature = "redis")]
 pub use grants::RedisGrantStore;
 pub use grants::{
-    Counted, FoundGrant, GrantRevocation, GrantStore, InsertGrantError, MAX_LINKS,
+    Counted, Covers, FoundGrant, GrantRevocation, GrantStore, InsertGrantError, MAX_LINKS,
     MemoryGrantStore, SharedGrantStore,
 };
 pub use memory::MemoryStore;

@@ -69,8 +69,12 @@ pub(super) use words::{digest, micros};
 ///
 /// # What Redis may forget
 ///
-/// A record that is evicted or lost makes a valid token unknown; use a `maxmemory-policy` that
-/// does not evict. Worse, a *revocation* that is lost brings a token back to life: what a server that
+/// Nothing: `maxmemory-policy noeviction` is required. A record that is evicted makes a valid token unknown. Worse,
+/// an evicted index makes a *revocation* find nothing: `{tp}:f:…` and `{tp}:s:…` (and those of
+/// [grants](Self::grants)) are keys with a lifetime of their own, which `allkeys-*` and `volatile-*` evict alike, and
+/// then revoking a family or an owner answers `Ok(0)` while all its tokens stay valid.
+///
+/// A revocation that is lost brings a token back to life: what a server that
 /// crashes has not yet written to disk (`appendfsync everysec`: up to a second), and what a
 /// replica that takes over has not yet received. Where that matters, set `appendfsync always` and
 /// `min-replicas-to-write`, and keep lifetimes short.

@@ -17,7 +17,7 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_plugin_auth::{
     Answer, AuthLayer, BearerAuthenticator, Capability, CapabilityBroker, CapabilityLayer, Clock,
     Grant, GrantEvent, GrantRequest, ManualClock, Principal, StoreError, SystemRng, TlsInfo,
-    authenticate::CredentialHeader,
+    authenticate::{ApiKeyAuthenticator, ApiKeys, CredentialHeader, FirstOf},
     authorize::AllowAll,
     broker::{CapabilityBrokerBuilder, GrantRevocation, IssuedGrant, RequestError},
     grant::{Asked, Caveat, CaveatKind, DenialReason, GrantRecord, GrantToken, Thumbprint, Uses},

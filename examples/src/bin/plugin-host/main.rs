@@ -110,6 +110,10 @@ async fn run(options: Options, secret: Option<String>) -> Result<(), Box<dyn Err
         None => None,
     };
     let address = listener.local_addr()?;
+    state.listens_on(address);
+    if let Some(admin) = &admin {
+        state.listens_on(admin.listener.local_addr()?);
+    }
     if tls.is_none() {
         warn_of_clear(
             address,

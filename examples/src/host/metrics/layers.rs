@@ -8,7 +8,8 @@ pub(super) fn layer_of(reason: &str) -> &'static str {
         | "INVALID_REQUEST"
         | "INVALID_TOKEN"
         | "MISSING_CREDENTIAL" => "auth",
-        "COST_EXCEEDS_BURST"
+        "CONCURRENCY_LIMITED"
+        | "COST_EXCEEDS_BURST"
         | "MISSING_RATE_LIMIT_KEY"
         | "RATE_LIMITED"
         | "RATE_LIMITER_UNAVAILABLE" => "ratelimit",
@@ -47,5 +48,6 @@ mod tests {
             assert_eq!(layer_of(limit.reason()), "validate", "{limit:?}");
         }
         assert_eq!(layer_of("METHOD_NOT_ALLOWED"), "host");
+        assert_eq!(layer_of("CONCURRENCY_LIMITED"), "ratelimit");
     }
 }

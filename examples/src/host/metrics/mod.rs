@@ -110,7 +110,12 @@ impl Telemetry {
 
     fn count<B>(&self, route: Option<&MatchedPath>, response: &Response<B>) {
         let route = route.map_or("none", MatchedPath::as_str).to_owned();
-        let code = response.status().as_str().to_owned();
+        // A provider may answer any of 900, and each would be a series of its own.
+        let status = response.status();
+        let code = match status.canonical_reason() {
+            Some(_) => status.as_str().to_owned(),
+            None => "other".to_owned(),
+        };
         let rejection = response.extensions().get::<Rejection>();
         self.locally(|| {
             let requests = metrics::counter!("plugin_host_requests_total", "route" => route, "code" => code);

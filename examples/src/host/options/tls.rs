@@ -46,7 +46,8 @@ pub struct TlsOptions {
     )]
     pub handshake_timeout: Span,
 
-    /// TLS handshakes at a time, 1 to 65536; more wait, and their time runs.
+    /// TLS handshakes at a time on each listener, an eighth of them with one address; 1 to 65536. More
+    /// wait, and their time runs.
     #[arg(
         long = "tls-handshakes",
         value_name = "COUNT",

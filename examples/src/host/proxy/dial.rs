@@ -12,17 +12,25 @@ use std::{
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpStream, lookup_host},
     time::timeout,
 };
 use tower::Service;
 
-use super::reach::{Reach, address};
+use super::{
+    listeners::Listeners,
+    reach::{Reach, address},
+};
 
 /// Connects to providers: looks a name up, decides about each address, and connects to that address.
 #[derive(Clone, Debug)]
-pub(super) struct Dial(pub(super) Arc<Reach>);
+pub(super) struct Dial {
+    pub(super) reach: Arc<Reach>,
+    /// Where it never connects to.
+    pub(super) listeners: Listeners,
+}
 
 impl Service<Uri> for Dial {
     type Response = TokioIo<TcpStream>;
@@ -34,9 +42,9 @@ impl Service<Uri> for Dial {
     }
 
     fn call(&mut self, to: Uri) -> Self::Future {
-        let reach = Arc::clone(&self.0);
+        let dial = self.clone();
         Box::pin(async move {
-            match timeout(CONNECT, dial(&reach, &to)).await {
+            match timeout(CONNECT, dial.connect(&to)).await {
                 Ok(connected) => connected.map(TokioIo::new),
                 Err(_) => Err(DialError::TimedOut),
             }
@@ -44,31 +52,49 @@ impl Service<Uri> for Dial {
     }
 }
 
-async fn dial(reach: &Reach, to: &Uri) -> Result<TcpStream, DialError> {
-    let host = to.host().ok_or(DialError::NotAllowed)?;
-    let port = to.port_u16().unwrap_or(80);
-    let found: Vec<SocketAddr> = match address(host) {
-        Some(address) => vec![(address, port).into()],
-        None => lookup_host((host, port))
-            .await
-            .map_err(DialError::Failed)?
-            .take(MAX_ADDRESSES)
-            .collect(),
-    };
-    let mut failure = DialError::NotAllowed;
-    for address in found {
-        if !reach.may_dial(host, address.ip()) {
-            continue;
-        }
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                let _best_effort = stream.set_nodelay(true);
-                return Ok(stream);
+impl Dial {
+    async fn connect(&self, to: &Uri) -> Result<TcpStream, DialError> {
+        let host = to.host().ok_or(DialError::NotAllowed)?;
+        let port = to.port_u16().unwrap_or(80);
+        let found: Vec<SocketAddr> = match address(host) {
+            Some(address) => vec![(address, port).into()],
+            None => lookup_host((host, port))
+                .await
+                .map_err(DialError::Failed)?
+                .take(MAX_ADDRESSES)
+                .collect(),
+        };
+        let mut failure = DialError::NotAllowed;
+        for address in found {
+            if !self.reach.may_dial(host, address.ip()) || self.listeners.include(address) {
+                continue;
             }
-            Err(error) => failure = DialError::Failed(error),
+            match TcpStream::connect(address).await {
+                Ok(stream) if self.is_home(&stream) => failure = DialError::NotAllowed,
+                Ok(stream) => {
+                    let _best_effort = stream.set_nodelay(true);
+                    let _best_effort = keep_alive(&stream);
+                    return Ok(stream);
+                }
+                Err(error) => failure = DialError::Failed(error),
+            }
+        }
+        Err(failure)
+    }
+
+    fn is_home(&self, stream: &TcpStream) -> bool {
+        match (stream.local_addr(), stream.peer_addr()) {
+            (Ok(local), Ok(remote)) => self.listeners.answer(local, remote),
+            // Gone again: nothing is to be sent there either.
+            _ => true,
         }
     }
-    Err(failure)
+}
+
+// HTTP/2 has its PINGs; a stream over HTTP/1.1 may be silent for days, and then nobody else notices that
+// its provider is gone.
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE))
 }
 
 /// Why there is no connection.
@@ -92,6 +118,7 @@ impl fmt::Display for DialError {
 impl Error for DialError {}
 
 const CONNECT: Duration = Duration::from_secs(5);
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const MAX_ADDRESSES: usize = 8;
 
 #[cfg(test)]
@@ -105,9 +132,16 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let hosts: Vec<_> = hosts.iter().map(|&host| host.to_owned()).collect();
         let networks: Vec<_> = networks.iter().map(|net| net.parse().unwrap()).collect();
-        let mut dial = Dial(Arc::new(Reach::new(&hosts, &networks, &[]).unwrap()));
-        let to = format!("http://{host}:{port}/").parse().unwrap();
-        dial.call(to).await.map(drop)
+        let mut dial = to(Reach::new(&hosts, &networks, &[]).unwrap());
+        let uri = format!("http://{host}:{port}/").parse().unwrap();
+        dial.call(uri).await.map(drop)
+    }
+
+    fn to(reach: Reach) -> Dial {
+        Dial {
+            reach: Arc::new(reach),
+            listeners: Listeners::default(),
+        }
     }
 
     // A name that was public when it was looked at, and leads home when it is connected to.
@@ -132,12 +166,40 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_silent_connection_is_looked_after() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}/", listener.local_addr().unwrap());
+        let reach = Reach::new(&[], &["127.0.0.0/8".parse().unwrap()], &[]).unwrap();
+        let stream = to(reach).call(uri.parse().unwrap()).await.unwrap();
+        assert!(SockRef::from(stream.inner()).keepalive().unwrap());
+    }
+
+    #[tokio::test]
     async fn nobody_at_home_is_a_failure_and_no_refusal() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let to = format!("http://{}/", listener.local_addr().unwrap());
+        let uri = format!("http://{}/", listener.local_addr().unwrap());
         drop(listener);
         let reach = Reach::new(&[], &["127.0.0.0/8".parse().unwrap()], &[]).unwrap();
-        let failed = Dial(Arc::new(reach)).call(to.parse().unwrap()).await;
+        let failed = to(reach).call(uri.parse().unwrap()).await;
         assert!(matches!(failed, Err(DialError::Failed(_))), "{failed:?}");
+    }
+
+    // A listed network with the host in it used to include the host's own listeners.
+    #[tokio::test]
+    async fn f55_the_host_is_no_provider_whatever_is_listed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let own = listener.local_addr().unwrap();
+        let networks = ["127.0.0.0/8".parse().unwrap()];
+        let mut dial = to(Reach::new(&["localhost".to_owned()], &networks, &[]).unwrap());
+        let uri = |host: &str| format!("http://{host}:{}/", own.port()).parse().unwrap();
+        dial.call(uri("127.0.0.1")).await.unwrap();
+        dial.listeners.add(own);
+        for host in ["127.0.0.1", "127.0.0.2", "localhost"] {
+            let refused = dial.call(uri(host)).await;
+            assert!(
+                matches!(refused, Err(DialError::NotAllowed)),
+                "{host}: {refused:?}"
+            );
+        }
     }
 }

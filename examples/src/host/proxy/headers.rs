@@ -4,7 +4,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Version,
     header::{
         ALT_SVC, AUTHORIZATION, CONNECTION, COOKIE, EXPECT, FORWARDED, HOST, PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE,
+        PROXY_AUTHORIZATION, SET_COOKIE, STRICT_TRANSPORT_SECURITY, TE, TRANSFER_ENCODING, UPGRADE,
     },
 };
 use tower_plugin_auth::authenticate::RUNTIME_ID;
@@ -24,6 +24,21 @@ pub(super) fn prepare_request(headers: &mut HeaderMap, caller: &str, upstream: V
         .iter()
         .filter_map(|value| value.to_str().ok())
         .any(|value| value.split(',').any(|coding| is(coding, "trailers")));
+    prepare_request_trailers(headers);
+    if wants_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        if upstream != Version::HTTP_2 {
+            headers.insert(CONNECTION, HeaderValue::from_static("te"));
+        }
+    }
+    // Runtime ids are made of letters, digits, `.`, `_` and `-`.
+    if let Ok(forwarded) = HeaderValue::try_from(format!("for=_{caller}")) {
+        headers.insert(FORWARDED, forwarded);
+    }
+}
+
+/// Takes the same off trailers, and says nothing in them: what is no field of a head is none of a trailer.
+pub(super) fn prepare_request_trailers(headers: &mut HeaderMap) {
     remove_of_connection(headers);
     for name in [
         &AUTHORIZATION,
@@ -37,23 +52,22 @@ pub(super) fn prepare_request(headers: &mut HeaderMap, caller: &str, upstream: V
         headers.remove(name);
     }
     remove_all(headers, |name| name.as_str().starts_with("x-forwarded-"));
-    if wants_trailers {
-        headers.insert(TE, HeaderValue::from_static("trailers"));
-        if upstream != Version::HTTP_2 {
-            headers.insert(CONNECTION, HeaderValue::from_static("te"));
-        }
-    }
-    // Runtime ids are made of letters, digits, `.`, `_` and `-`.
-    if let Ok(forwarded) = HeaderValue::try_from(format!("for=_{caller}")) {
-        headers.insert(FORWARDED, forwarded);
-    }
 }
 
-/// Takes off what a provider must not say in the host's name: all providers share its origin. So no
-/// cookies, no other places where it could be reached, and no identities.
+/// Takes off what a provider must not say in the host's name, in head and trailers: all providers share
+/// its origin. So no cookies, no other places where it could be reached, no word on how browsers are to
+/// treat it, and no identities.
 pub(super) fn prepare_response(headers: &mut HeaderMap) {
     remove_of_connection(headers);
-    for name in [&ALT_SVC, &AUTHORIZATION, &RUNTIME_ID, &SET_COOKIE] {
+    for name in [
+        &ALT_SVC,
+        &AUTHORIZATION,
+        &CLEAR_SITE_DATA,
+        &FORWARDED,
+        &RUNTIME_ID,
+        &SET_COOKIE,
+        &STRICT_TRANSPORT_SECURITY,
+    ] {
         headers.remove(name);
     }
 }
@@ -97,6 +111,7 @@ fn is(coding: &str, name: &str) -> bool {
     coding.trim().eq_ignore_ascii_case(name)
 }
 
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
@@ -163,10 +178,12 @@ mod tests {
     fn an_answer_speaks_for_its_provider_alone() {
         let mut answer = headers(&[
             ("alt-svc", "h2=\":1\""),
+            ("clear-site-data", "\"*\""),
             ("connection", "x-hop"),
             ("content-type", "text/plain"),
             ("grpc-status", "0"),
             ("set-cookie", "a=b"),
+            ("strict-transport-security", "max-age=31536000"),
             ("trailer", "grpc-status"),
             ("transfer-encoding", "chunked"),
             ("x-hop", "1"),

@@ -1,7 +1,8 @@
 //! `/services/{type}/{provider_id}/{method...}`: calls from plugin to plugin.
 //!
 //! A request goes to the provider as it comes and the answer back as it comes: bodies and trailers are
-//! streamed, nothing is kept, redirects are handed on and not followed. gRPC goes over HTTP/2 with prior
+//! streamed, nothing is kept, redirects are handed on and not followed. A call ends with its caller's
+//! token, whichever side is still talking. gRPC goes over HTTP/2 with prior
 //! knowledge, everything else over HTTP/1.1. Where a provider is, [`ProxyOptions`] says.
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -13,7 +14,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use http::{HeaderMap, StatusCode, Uri, Version, uri::Scheme};
+use http::{HeaderMap, Method, StatusCode, Uri, Version, uri::Scheme};
 use hyper_util::{
     client::legacy::{Client, Error},
     rt::{TokioExecutor, TokioTimer},
@@ -30,19 +31,23 @@ use super::{HostError, HostState, registry::Refusal};
 mod dial;
 mod endpoints;
 mod headers;
+mod listeners;
 mod options;
 mod progress;
 mod reach;
 mod refusal;
 mod target;
+mod until;
 
 pub use options::{InvalidProvider, ProviderUrl, ProxyOptions};
 
 use dial::Dial;
 use endpoints::Endpoints;
+use listeners::Listeners;
 use progress::Noted;
 use reach::Reach;
 use target::Target;
+use until::Until;
 
 /// What calls from plugin to plugin go through.
 pub(super) struct Proxy {
@@ -50,6 +55,7 @@ pub(super) struct Proxy {
     http1: Client<Dial, Noted>,
     http2: Client<Dial, Noted>,
     in_flight: ConcurrencyLimitLayer<key::Principal>,
+    listeners: Listeners,
     // From the last part of the request that was sent to the head of the answer. There is no limit to
     // the length of an answer: streams may go on for days.
     first_byte: Duration,
@@ -69,7 +75,11 @@ impl Proxy {
             .map(|provider| provider.endpoint.authority.host())
             .collect();
         let reach = Reach::new(&options.hosts, &options.networks, &own)?;
-        let dial = Dial(Arc::new(reach.clone()));
+        let listeners = Listeners::default();
+        let dial = Dial {
+            reach: Arc::new(reach.clone()),
+            listeners: listeners.clone(),
+        };
         let client = |only_http2| {
             Client::builder(TokioExecutor::new())
                 .http2_only(only_http2)
@@ -88,6 +98,7 @@ impl Proxy {
             http1: client(false),
             http2: client(true),
             in_flight: ConcurrencyLimitLayer::new(in_flight, key::Principal),
+            listeners,
             first_byte: options.timeout.0,
         })
     }
@@ -116,10 +127,14 @@ pub(super) fn rules(head: Limits) -> Result<RuleSet, HostError> {
     ))
 }
 
-/// The first checks, in the order of the protocol: of the path, and that an identity is claimed. Goes
+/// The first checks, in the order of the protocol: of the method, of the path, and that an identity is claimed. Goes
 /// outside of the layer that has it proven.
 pub(super) async fn check_head(mut request: Request, next: Next) -> Response {
     let refusal = match Target::parse(request.uri().path()) {
+        // A tunnel, or an echo of what the host knows and the provider should not.
+        _ if [Method::CONNECT, Method::TRACE].contains(request.method()) => {
+            refusal::no_such_method()
+        }
         None => refusal::invalid_path(),
         Some(_) if !request.headers().contains_key(RUNTIME_ID) => refusal::no_runtime_id(),
         Some(target) => {
@@ -138,7 +153,7 @@ pub(super) async fn call(
     request: Request,
 ) -> Response {
     let asked = request.headers().clone();
-    let outcome = forward(&host, caller.subject(), &target, request).await;
+    let outcome = forward(&host, &caller, &target, request).await;
     let status = match &outcome {
         Ok(response) => response.status(),
         Err(refusal) => refusal.status(),
@@ -157,10 +172,15 @@ pub(super) async fn call(
 
 async fn forward(
     host: &HostState,
-    caller: &str,
+    caller: &Principal,
     target: &Target,
     request: Request,
 ) -> Result<Response, Rejection> {
+    let session = || {
+        host.identities
+            .session_of(caller)
+            .ok_or_else(refusal::token_ended)
+    };
     let offer = host
         .directory
         .provider(&target.service_type, &target.runtime_id)
@@ -195,14 +215,22 @@ async fn forward(
     parts.version = version;
     // Ours: what the layers have found out about the caller goes no further.
     parts.extensions.clear();
-    headers::prepare_request(&mut parts.headers, caller, version);
+    headers::prepare_request(&mut parts.headers, caller.subject(), version);
 
+    // Each side is held to it on its own: whoever leaves an answer unread could go on asking.
+    let body = Until::new(
+        body,
+        until::ended(host, session()?),
+        headers::prepare_request_trailers,
+    );
+    let mut ended = until::ended(host, session()?);
     let (body, mut progress) = Noted::new(body);
     let answer = client.request(Request::from_parts(parts, body));
     pin!(answer);
     let answer = loop {
         tokio::select! {
             answer = &mut answer => break answer,
+            () = &mut ended => return Err(refusal::token_ended()),
             Ok(()) = progress.changed() => {}
             () = time::sleep(proxy.first_byte) => return Err(refusal::no_answer_in_time()),
         }
@@ -217,7 +245,7 @@ async fn forward(
     answer.extensions_mut().clear();
     // The provider's own words, for the provider's own callers.
     answer.extensions_mut().insert(PublicError);
-    Ok(answer.map(Body::new))
+    Ok(answer.map(|body| Body::new(Until::new(body, ended, headers::prepare_response))))
 }
 
 fn failed(error: &Error, target: &Target) -> Rejection {
@@ -235,8 +263,9 @@ fn respond(refusal: Rejection, request: &HeaderMap) -> Response {
 
 const IDLE: Duration = Duration::from_secs(60);
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
-/// Calls of one plugin under way at a time, streams included.
-const MAX_CALLS: u32 = 256;
+/// Calls of one plugin under way at a time, streams included. All gRPC calls to a provider share a
+/// connection, and servers commonly take 100 streams on one: nobody has them all.
+const MAX_CALLS: u32 = 64;
 const MAX_CALLS_IN_ALL: usize = 4096;
 /// Unused connections kept to one provider.
 const MAX_IDLE: usize = 32;

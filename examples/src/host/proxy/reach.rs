@@ -19,7 +19,8 @@ pub(super) struct Reach {
     // Names below `*.zone`: their addresses must be public or in a network.
     zones: Option<UrlRule>,
     networks: Box<[IpNet]>,
-    // The hosts of URLs that are the operator's own: they may be private, and no plugin may name them.
+    // The hosts of URLs that are the operator's own: they may be private. So no plugin may name them for
+    // being in a zone.
     own: Option<UrlRule>,
 }
 
@@ -46,7 +47,7 @@ impl Reach {
         }
         let is_listed = |rule: &Option<UrlRule>| accepts(rule, url);
         is_listed(&self.named)
-            || is_listed(&self.zones)
+            || is_listed(&self.zones) && !is_listed(&self.own)
             || url
                 .parse::<Uri>()
                 .ok()
@@ -163,6 +164,19 @@ mod tests {
         ] {
             assert!(!some.takes(url), "{url}");
         }
+    }
+
+    // It used to be open to every plugin, and on any port: the operator's hosts may be private.
+    #[test]
+    fn f55_a_zone_does_not_lend_the_operators_own_hosts_to_plugins() {
+        let zones = &["*.plugins.example"];
+        let own = reach(zones, &[], &["db.plugins.example"]);
+        assert!(!own.takes("http://db.plugins.example:22/"));
+        assert!(!own.takes("http://DB.plugins.example/"));
+        assert!(own.takes("http://a.plugins.example/"));
+        // Who lists it by its own name means it.
+        let both = [zones, &["db.plugins.example"][..]].concat();
+        assert!(reach(&both, &[], &["db.plugins.example"]).takes("http://db.plugins.example/"));
     }
 
     #[test]

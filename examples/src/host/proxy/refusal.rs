@@ -1,9 +1,25 @@
 use std::error::Error;
 
-use http::{HeaderValue, StatusCode, header::WWW_AUTHENTICATE};
+use http::{
+    HeaderValue, StatusCode,
+    header::{ALLOW, WWW_AUTHENTICATE},
+};
 use tower_plugin_core::{Code, Rejection};
 
 use super::dial::DialError;
+
+pub(super) fn no_such_method() -> Rejection {
+    Rejection::new(
+        Code::Unimplemented,
+        "METHOD_NOT_ALLOWED",
+        "CONNECT and TRACE are not served here",
+    )
+    .with_status(StatusCode::METHOD_NOT_ALLOWED)
+    .with_header(
+        ALLOW,
+        HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"),
+    )
+}
 
 pub(super) fn invalid_path() -> Rejection {
     Rejection::new(
@@ -22,6 +38,14 @@ pub(super) fn no_runtime_id() -> Rejection {
     .with_header(
         WWW_AUTHENTICATE,
         HeaderValue::from_static("Bearer realm=\"plugins\""),
+    )
+}
+
+/// It was good when the call began.
+pub(super) fn token_ended() -> Rejection {
+    Rejection::new(Code::Unauthenticated, "INVALID_TOKEN", "invalid token").with_header(
+        WWW_AUTHENTICATE,
+        HeaderValue::from_static("Bearer realm=\"plugins\", error=\"invalid_token\""),
     )
 }
 

@@ -1,4 +1,9 @@
-use std::{convert::Infallible, net::SocketAddr, pin::pin, time::Duration};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    time::Duration,
+};
 
 use axum::{Router, body::Body};
 use http_body_util::BodyExt;
@@ -18,12 +23,13 @@ use tower_plugin_auth::TlsInfo;
 use tower_plugin_core::PeerAddr;
 
 use super::{Bounds, activity::Requests};
-use crate::host::tls::{Encrypted, Tls};
+use crate::host::tls::{Encrypted, Handshakes};
 
 /// Makes TLS of a connection, unless that fails or takes too long, or `ending` changes meanwhile.
 pub(super) async fn encrypt(
-    tls: &Tls,
+    handshakes: &Handshakes,
     stream: TcpStream,
+    peer: IpAddr,
     mut ending: watch::Receiver<()>,
 ) -> Option<Encrypted> {
     let ended = async {
@@ -31,7 +37,7 @@ pub(super) async fn encrypt(
         time::sleep(LAST_CALL).await;
     };
     tokio::select! {
-        encrypted = tls.accept(stream) => encrypted
+        encrypted = handshakes.accept(stream, peer) => encrypted
             .inspect_err(|error| tracing::debug!(%error, "TLS handshake failed"))
             .ok(),
         () = ended => None,

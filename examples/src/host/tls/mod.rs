@@ -1,18 +1,21 @@
 //! TLS, and what is read again while it serves.
 
-use std::{fmt, io, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use rustls::ServerConfig;
-use tokio::{net::TcpStream, sync::Semaphore, task, time};
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio::{net::TcpStream, task};
+use tokio_rustls::server::TlsStream;
 use tower_plugin_auth::TlsInfo;
 
 use crate::replaceable::Replaceable;
 
 mod error;
 mod files;
+mod handshakes;
 mod reload;
 mod warning;
+
+pub(super) use handshakes::Handshakes;
 
 pub use error::TlsError;
 pub use reload::Reloading;
@@ -34,7 +37,7 @@ pub struct TlsConfig {
     pub client_auth: ClientAuth,
     /// How long a handshake may take, waiting for its place included.
     pub handshake_timeout: Duration,
-    /// Handshakes at a time.
+    /// Handshakes at a time on each listener. One address has an eighth of them, or one.
     pub handshakes: usize,
 }
 
@@ -54,7 +57,6 @@ pub struct Tls(Arc<Inner>);
 struct Inner {
     config: TlsConfig,
     server: Replaceable<ServerConfig>,
-    handshakes: Semaphore,
     seen: Seen,
 }
 
@@ -70,7 +72,6 @@ impl Tls {
         let server = files.server_config(&config)?;
         Ok(Self(Arc::new(Inner {
             server: Replaceable::new(server),
-            handshakes: Semaphore::new(config.handshakes),
             seen: Seen::new(files.digest()),
             config,
         })))
@@ -102,27 +103,13 @@ impl Tls {
             seen,
             ..
         } = &*self.0;
-        seen.change(Files::read(config), |files| {
-            server.replace(files.server_config(config)?);
-            Ok(())
-        })
-    }
-
-    /// Shakes hands.
-    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<Encrypted> {
-        let Inner {
-            config,
-            server,
-            handshakes,
-            ..
-        } = &*self.0;
-        let shaking = async {
-            let _place = handshakes.acquire().await.map_err(io::Error::other)?;
-            TlsAcceptor::from(server.current()).accept(stream).await
-        };
-        let stream = time::timeout(config.handshake_timeout, shaking).await??;
-        let info = TlsInfo::of_rustls(stream.get_ref().1);
-        Ok(Encrypted { stream, info })
+        seen.change(
+            || Files::read(config),
+            |files| {
+                server.replace(files.server_config(config)?);
+                Ok(())
+            },
+        )
     }
 }
 

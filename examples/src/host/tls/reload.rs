@@ -56,15 +56,15 @@ impl Seen {
         Self(Mutex::new(Last::Files(digest)))
     }
 
-    /// Does something with what was found if it is new; whether it was.
+    /// Does something with what is found if it is new; whether it was.
     pub(super) fn change(
         &self,
-        found: Result<Files, TlsError>,
+        find: impl FnOnce() -> Result<Files, TlsError>,
         act: impl FnOnce(&Files) -> Result<(), TlsError>,
     ) -> Result<bool, TlsError> {
-        // Held while it acts: of two who found different files, the later is not overtaken.
+        // Held while it looks and acts: of two who find different files, nobody overtakes the later.
         let mut last = self.0.lock();
-        let (now, found) = match found {
+        let (now, found) = match find() {
             Ok(files) => (Last::Files(files.digest()), Ok(files)),
             Err(error) => (Last::Unreadable(error.to_string()), Err(error)),
         };

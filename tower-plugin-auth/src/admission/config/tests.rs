@@ -469,6 +469,10 @@ fn a_setting_that_would_be_ignored_is_an_error() {
         ("accept_declared_artifacts", json!(true)),
         ("require_reproducible", json!(true)),
         ("allowed_environments", json!(["production"])),
+        // What is in force without them is no excuse for not looking at them.
+        ("max_manifest_bytes", json!(1 << 20)),
+        ("max_manifest_plugins", json!(1000)),
+        ("max_artifact_bytes", json!(50 << 20)),
     ] {
         let settings = place.secret_settings(&json!({ field: value }));
         assert_eq!(place.build(&settings).unwrap_err().field(), field);

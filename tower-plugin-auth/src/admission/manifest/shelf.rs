@@ -1,11 +1,16 @@
 //! The manifest in force, and who of those it lists is there.
 
-use std::{collections::BTreeSet, fmt, sync::Arc, time::SystemTime};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::SystemTime,
+};
 
 use parking_lot::{Mutex, RwLock};
 
 use super::{ManifestError, ManifestErrorKind, ManifestPolicy, Mark, VerifiedManifest, Watermark};
-use crate::admission::{Applicant, RefusalReason};
+use crate::admission::{Applicant, RefusalReason, Suspect};
 
 /// Says whether a plugin is there, of which this process may not know.
 pub(in crate::admission) type Presence = Arc<dyn Fn(&str) -> bool + Send + Sync>;
@@ -18,7 +23,16 @@ pub(in crate::admission) struct Shelf {
     installing: Mutex<()>,
     in_force: RwLock<Option<Arc<VerifiedManifest>>>,
     /// Names out of the manifest in force, so never more than it lists.
-    present: Mutex<BTreeSet<Box<str>>>,
+    present: Mutex<BTreeMap<Box<str>, Runs>>,
+}
+
+/// By whom a plugin is run.
+#[derive(Default)]
+struct Runs {
+    /// At most [`MAX_PEERS`].
+    peers: Vec<Suspect>,
+    /// By somebody who is no peer, or by more peers than are kept apart.
+    others: bool,
 }
 
 impl Shelf {
@@ -33,7 +47,7 @@ impl Shelf {
             elsewhere,
             installing: Mutex::new(()),
             in_force: RwLock::new(None),
-            present: Mutex::new(BTreeSet::new()),
+            present: Mutex::new(BTreeMap::new()),
         }
     }
 
@@ -70,7 +84,7 @@ impl Shelf {
             .map(|plugin| plugin.name().as_str())
             .collect();
         let mut present = self.present.lock();
-        present.retain(|name| listed.contains(&**name));
+        present.retain(|name, _| listed.contains(&**name));
         *self.in_force.write() = Some(Arc::clone(&manifest));
         Ok(manifest)
     }
@@ -83,7 +97,7 @@ impl Shelf {
         let manifest = self.in_force().ok_or(RefusalReason::ManifestMissing)?;
         // Somebody else's closure is not to run under the lock.
         let is_there = |name: &str| {
-            let is_here = self.present.lock().contains(name);
+            let is_here = self.present.lock().contains_key(name);
             is_here
                 || self
                     .elsewhere
@@ -93,8 +107,8 @@ impl Shelf {
         self.policy.decide(&manifest, applicant, now, is_there)
     }
 
-    /// Notes that a plugin is there, if it is still listed.
-    pub(in crate::admission) fn arrived(&self, name: &str) {
+    /// Notes that a plugin is there, if it is still listed, and which peer runs it.
+    pub(in crate::admission) fn arrived(&self, name: &str, peer: Option<Suspect>) {
         let mut present = self.present.lock();
         let in_force = self.in_force.read();
         let is_listed = in_force.as_ref().is_some_and(|manifest| {
@@ -102,8 +116,22 @@ impl Shelf {
             plugins.iter().any(|plugin| plugin.name().as_str() == name)
         });
         if is_listed {
-            present.insert(name.into());
+            let runs = present.entry(name.into()).or_default();
+            match peer {
+                Some(peer) if runs.peers.contains(&peer) => {}
+                Some(peer) if runs.peers.len() < MAX_PEERS => runs.peers.push(peer),
+                Some(_) | None => runs.others = true,
+            }
         }
+    }
+
+    /// Notes that whatever a peer has run is gone. What others run as well stays.
+    pub(in crate::admission) fn left_with(&self, peer: &Suspect) {
+        self.present.lock().retain(|_, runs| {
+            let before = runs.peers.len();
+            runs.peers.retain(|one| one != peer);
+            runs.peers.len() == before || runs.others || !runs.peers.is_empty()
+        });
     }
 
     pub(in crate::admission) fn left(&self, name: &str) {
@@ -118,3 +146,6 @@ impl fmt::Debug for Shelf {
             .finish_non_exhaustive()
     }
 }
+
+/// Of how many peers one plugin is known to be run. More than run one.
+const MAX_PEERS: usize = 64;

@@ -915,6 +915,86 @@ async fn nobody_can_depend_on_a_plugin_in_quarantine_or_one_that_came_by_other_m
     assert!(admission.admit(&of(&cache)).is_err());
 }
 
+#[tokio::test]
+async fn nobody_can_depend_on_what_a_peer_in_quarantine_has_run() {
+    let admission = Admission::builder(Rule::Manifest)
+        .with_manifests(policy())
+        .with_clock(ManualClock::new())
+        .build()
+        .unwrap();
+    let store = plugin(json!({"name": "store", "filename": "store.so"}));
+    let cache = plugin(json!({"dependencies": ["store"]}));
+    admission
+        .install_manifest(&signed(&document([store, cache], json!({}))))
+        .unwrap();
+    let (store, cache) = (name("store"), name("cache"));
+    let of = |name| Applicant::new(name).with_artifact(Artifact::of(PROGRAM));
+    let keys = crate::token::KeyRing::random(&SystemRng).unwrap();
+    let tokens = crate::Tokens::builder(crate::MemoryStore::new(10).unwrap(), keys);
+    let tokens = tokens.build().unwrap();
+    let [a, b] = ["a", "b"].map(|name| tower_plugin_core::Principal::new("mtls-dns", name));
+    for peer in [&a, &b] {
+        let admitted = admission.admit(&of(&store).with_peer(peer)).unwrap();
+        admitted.confirm().unwrap();
+    }
+    admission
+        .quarantine(&tokens, &Suspect::of(&a))
+        .await
+        .unwrap();
+    assert!(admission.admit(&of(&cache)).is_ok(), "the other runs it");
+    admission
+        .quarantine(&tokens, &Suspect::of(&b))
+        .await
+        .unwrap();
+    assert!(admission.admit(&of(&cache)).is_err());
+
+    admission.admit(&of(&store)).unwrap().confirm().unwrap();
+    admission
+        .quarantine(&tokens, &Suspect::of(&b))
+        .await
+        .unwrap();
+    assert!(
+        admission.admit(&of(&cache)).is_ok(),
+        "nobody's peer runs it"
+    );
+}
+
+/// Of the two, whoever comes later has to know of the other.
+#[test]
+fn a_plugin_that_arrives_while_it_is_put_in_quarantine_is_not_there() {
+    let admission = Admission::builder(Rule::Manifest)
+        .with_manifests(policy())
+        .with_clock(ManualClock::new())
+        .build()
+        .unwrap();
+    let store = plugin(json!({"name": "store", "filename": "store.so"}));
+    let cache = plugin(json!({"dependencies": ["store"]}));
+    admission
+        .install_manifest(&signed(&document([store, cache], json!({}))))
+        .unwrap();
+    let (store, cache) = (name("store"), name("cache"));
+    let of = |name| Applicant::new(name).with_artifact(Artifact::of(PROGRAM));
+    let keys = crate::token::KeyRing::random(&SystemRng).unwrap();
+    let tokens = crate::Tokens::builder(crate::MemoryStore::new(10).unwrap(), keys);
+    let (tokens, suspect) = (tokens.build().unwrap(), Suspect::Plugin(store.clone()));
+    let barrier = std::sync::Barrier::new(2);
+    for _ in 0..2000 {
+        let admitted = admission.admit(&of(&store)).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                barrier.wait();
+                let _ = admitted.confirm();
+            });
+            barrier.wait();
+            let mut quarantine = std::pin::pin!(admission.quarantine(&tokens, &suspect));
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(quarantine.as_mut().poll(&mut context).is_ready());
+        });
+        assert!(admission.admit(&of(&cache)).is_err());
+        admission.release(&suspect);
+    }
+}
+
 #[test]
 fn rules_and_policies_that_mean_nothing_are_not_built() {
     let build = |rule, policy: ManifestPolicy| Admission::builder(rule).with_manifests(policy);

@@ -98,7 +98,11 @@ impl Watermark for MemoryWatermark {
 ///
 /// Whoever can delete or write the file can bring an earlier manifest back: let the directory be the host's alone.
 /// It is replaced as a whole, and is on disk before the manifest is in force. A file that is there and cannot be
-/// read is an error. Hosts on several machines each have their own.
+/// read is an error.
+///
+/// **One for each process**: there is no lock on the file, and of two processes that install at the same time the one
+/// that writes last decides, so an earlier manifest could come back. Hosts on several machines, and several on one,
+/// each have their own.
 pub struct FileWatermark(PathBuf);
 
 impl FileWatermark {

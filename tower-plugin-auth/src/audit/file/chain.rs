@@ -125,15 +125,18 @@ pub(super) struct Head {
     /// The last line: its number and its MAC.
     pub(super) sequence: u64,
     pub(super) tag: Tag,
+    /// Of the key it was written under.
+    pub(super) key_version: u32,
 }
 
 impl Head {
+    /// Under this key, which has to be the one it names.
     pub(super) fn write(&self, key: &Pepper) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);
         out.extend_from_slice(SEQUENCE);
         decimal(&mut out, self.sequence);
         out.extend_from_slice(KEY);
-        decimal(&mut out, key.version().into());
+        decimal(&mut out, self.key_version.into());
         out.push(b',');
         out.extend_from_slice(SEGMENT);
         decimal(&mut out, self.segment);
@@ -158,14 +161,42 @@ impl Head {
         let (segment, rest) = number(rest.strip_prefix(b",")?.strip_prefix(SEGMENT)?)?;
         let (log, rest) = unhex(rest.strip_prefix(LOG)?)?;
         let (last, rest) = unhex(rest.strip_prefix(LAST)?)?;
-        let key = keys.find(u32::try_from(key_version).ok()?)?;
+        let key_version = u32::try_from(key_version).ok()?;
+        let key = keys.find(key_version)?;
         let genuine: bool = head_tag(key, body).ct_eq(&tag).into();
         (genuine && rest == b"\"").then_some(Self {
             log,
             segment,
             sequence,
             tag: last,
+            key_version,
         })
+    }
+}
+
+/// Under which keys the lines were written, in their order. One that was replaced does not come back: who has
+/// got hold of it could otherwise write in the place of its successor.
+#[derive(Debug, Default)]
+pub(super) struct Succession {
+    current: Option<u32>,
+    /// No more than there are keys on the ring.
+    replaced: Vec<u32>,
+}
+
+impl Succession {
+    /// Whether nothing may be written under this key any more.
+    pub(super) fn is_over(&self, key_version: u32, keys: &KeyRing) -> bool {
+        self.current.is_some_and(|current| {
+            current != key_version
+                && (current == keys.active() || self.replaced.contains(&key_version))
+        })
+    }
+
+    /// A line was written under this key, which is on the ring and not over.
+    pub(super) fn go_on(&mut self, key_version: u32) {
+        if self.current != Some(key_version) {
+            self.replaced.extend(self.current.replace(key_version));
+        }
     }
 }
 
@@ -193,7 +224,7 @@ fn split_tag(line: &[u8]) -> Option<(&[u8], Tag)> {
 }
 
 /// As it is written and in no other way: no sign, no leading zero.
-fn number(text: &[u8]) -> Option<(u64, &[u8])> {
+pub(super) fn number(text: &[u8]) -> Option<(u64, &[u8])> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, rest) = text.split_at_checked(digits)?;
     if digits.len() > 1 && digits.starts_with(b"0") {
@@ -216,7 +247,7 @@ fn decimal(out: &mut Vec<u8>, mut number: u64) {
     out.extend_from_slice(digits.split_at(20 - count).1);
 }
 
-fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
     let digit = |nibble: u8| match nibble {
         0..=9 => b'0' + nibble,
         _ => b'a' + nibble - 10,
@@ -228,7 +259,7 @@ fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
     );
 }
 
-fn unhex<const N: usize>(text: &[u8]) -> Option<([u8; N], &[u8])> {
+pub(super) fn unhex<const N: usize>(text: &[u8]) -> Option<([u8; N], &[u8])> {
     let nibble = |digit: u8| match digit {
         b'0'..=b'9' => Some(digit - b'0'),
         b'a'..=b'f' => Some(digit - b'a' + 10),

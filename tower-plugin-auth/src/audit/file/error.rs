@@ -23,7 +23,7 @@ pub enum FileSinkErrorKind {
     Broken(Finding),
     /// A setting is outside its range.
     Config(InvalidConfig),
-    /// Others than its owner may read or write it, or it is no regular file.
+    /// Others than its owner may read or write it, it is to be written and is somebody else's, or it is no regular file.
     Exposed,
     /// Somebody else is writing it.
     InUse,
@@ -94,7 +94,7 @@ impl fmt::Display for FileSinkError {
             }
             FileSinkErrorKind::Config(invalid) => return invalid.fmt(f),
             FileSinkErrorKind::Exposed => f.write_str(
-                "audit log must be a regular file that only its owner may read and write",
+                "audit log must be a regular file of this user that nobody else may read or write",
             ),
             FileSinkErrorKind::InUse => f.write_str("audit log is being written by somebody else"),
             FileSinkErrorKind::Io => f.write_str("audit log could not be read or written"),

@@ -27,7 +27,7 @@ mod writer;
 pub use builder::{FileSinkBuilder, WhenFull};
 pub use error::{FileSinkError, FileSinkErrorKind};
 pub use sealed::{InvalidLine, clear};
-pub use verify::{Finding, FindingKind, Report, Verifier};
+pub use verify::{Anchor, Finding, FindingKind, InvalidAnchor, Report, Verifier};
 
 use queue::Queue;
 use writer::{Progress, Writer};
@@ -60,8 +60,8 @@ use writer::{Progress, Writer};
 ///
 /// The log at `/var/log/app/audit` is in `audit.00000001.jsonl` and so on, beside `audit.head` and
 /// `audit.lock`. A file is closed when it has grown to 64 MiB; put away or delete the old ones as you
-/// like, from the oldest on. They are their owner's alone (mode 0600), and one that others may read or write is
-/// refused. So is a second process.
+/// like, from the oldest on. They are their owner's alone (mode 0600), and one that others may read or write, or that
+/// is somebody else's, is refused. So is a second process.
 ///
 /// # Failure modes
 ///
@@ -115,7 +115,9 @@ impl FileSink {
     /// Starts from where the log is and the keys it is chained under.
     ///
     /// The keys are for this alone: those of tokens are others. To rotate, make the new key active and keep
-    /// the old one for as long as the lines written under it are to be verified.
+    /// the old one for as long as the lines written under it are to be verified. There is no way back: a log that
+    /// has lines under a new key does not open under the old one, as whoever has stolen it would want. Take another
+    /// new key.
     pub fn builder(path: impl AsRef<Path>, keys: KeyRing) -> FileSinkBuilder {
         FileSinkBuilder::new(path.as_ref(), keys)
     }

@@ -48,7 +48,7 @@ pub(super) fn head(log: &Path) -> PathBuf {
 
 /// The text of a head, if there is one.
 pub(super) fn read_head(path: &Path) -> Result<Option<Vec<u8>>, FileSinkError> {
-    let opened = match file::open(path, fs::OpenOptions::new().read(true)) {
+    let opened = match file::read(path) {
         Err(file::Denied::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(|denied| FileSinkError::denied(denied, path))?,
     };
@@ -59,7 +59,7 @@ pub(super) fn read_head(path: &Path) -> Result<Option<Vec<u8>>, FileSinkError> {
 }
 
 pub(super) fn read_segment(path: &Path) -> Result<BufReader<fs::File>, FileSinkError> {
-    let opened = file::open(path, fs::OpenOptions::new().read(true));
+    let opened = file::read(path);
     let opened = opened.map_err(|denied| FileSinkError::denied(denied, path))?;
     Ok(BufReader::with_capacity(64 * 1024, opened))
 }

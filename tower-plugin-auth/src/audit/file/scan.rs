@@ -7,8 +7,8 @@ use std::{
 
 use super::{
     MAX_LINE,
-    chain::{Head, Line, Link, Segment},
-    verify::{Finding, FindingKind, Report},
+    chain::{Head, Line, Link, Segment, Succession},
+    verify::{Anchor, Finding, FindingKind, Report},
 };
 use crate::token::KeyRing;
 
@@ -16,6 +16,8 @@ pub(super) struct Scan<'a> {
     keys: &'a KeyRing,
     is_pruned: bool,
     head: Option<Head>,
+    /// Until it is seen.
+    pub(super) anchor: Option<Anchor>,
     report: Report,
     /// After the last line that was where it belongs, whether it was genuine or not: what comes next is
     /// compared with it, so that one change is one finding.
@@ -25,6 +27,7 @@ pub(super) struct Scan<'a> {
     line: u64,
     len: u64,
     segment: Option<Segment>,
+    succession: Succession,
 }
 
 impl<'a> Scan<'a> {
@@ -33,12 +36,14 @@ impl<'a> Scan<'a> {
             keys,
             is_pruned,
             head: None,
+            anchor: None,
             report: Report::default(),
             link: None,
             file: PathBuf::new(),
             line: 0,
             len: 0,
             segment: None,
+            succession: Succession::default(),
         }
     }
 
@@ -100,8 +105,18 @@ impl<'a> Scan<'a> {
 
     /// What is wrong, all in all.
     pub(super) fn finish(mut self, at_least: Option<u64>) -> Report {
-        let reached = self.report.last;
-        let wanted = self.head.map(|head| head.sequence).max(at_least);
+        let reached = self.report.last();
+        let unseen = self.anchor.map(|anchor| anchor.sequence());
+        if unseen.is_some() && reached >= unseen {
+            self.report.note(Finding {
+                file: self.file.clone(),
+                line: 0,
+                sequence: unseen,
+                kind: FindingKind::AnchorMissing,
+            });
+        }
+        let wanted = self.head.map(|head| head.sequence);
+        let wanted = wanted.max(at_least).max(unseen);
         if let Some(until) = wanted.filter(|wanted| reached.is_none_or(|last| last < *wanted)) {
             self.note(reached, FindingKind::Truncated { until });
         }
@@ -145,16 +160,31 @@ impl<'a> Scan<'a> {
         match previous.map(|previous| line.follows(&previous, self.keys)) {
             Some(None) => self.note(sequence, FindingKind::UnknownKey(line.key_version)),
             Some(Some(false)) => self.note(sequence, FindingKind::Altered),
-            Some(Some(true)) | None => {}
+            Some(Some(true)) if self.succession.is_over(line.key_version, self.keys) => {
+                self.note(sequence, FindingKind::ReplacedKey(line.key_version));
+            }
+            Some(Some(true)) => self.succession.go_on(line.key_version),
+            None => {}
         }
         if let Some(head) = self.head
             && head.sequence == line.sequence
-            && head.tag != line.tag
         {
-            self.note(sequence, FindingKind::HeadMismatch);
+            if head.tag != line.tag {
+                self.note(sequence, FindingKind::HeadMismatch);
+            } else if self.succession.is_over(head.key_version, self.keys) {
+                // Whoever writes a head has the key of the lines before it, or a later one.
+                self.note(sequence, FindingKind::HeadReplacedKey(head.key_version));
+            }
+        }
+        if let Some(anchor) = self
+            .anchor
+            .take_if(|anchor| anchor.sequence() == line.sequence)
+            && *anchor.mac() != line.tag
+        {
+            self.note(sequence, FindingKind::AnchorMismatch);
         }
         self.report.first.get_or_insert(line.sequence);
-        self.report.last = sequence;
+        self.report.last = Some(Anchor::new(line.sequence, line.tag));
         self.segment = segment.or(self.segment);
         self.link = Some(Link {
             next: line.sequence.saturating_add(1),
@@ -173,7 +203,7 @@ impl<'a> Scan<'a> {
     }
 
     fn is_past_head(&self) -> bool {
-        let reached = self.report.last;
+        let reached = self.report.last();
         self.head.is_some_and(|head| reached >= Some(head.sequence))
     }
 

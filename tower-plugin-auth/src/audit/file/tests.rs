@@ -177,9 +177,114 @@ fn another_key_is_taken_up_and_the_old_one_verifies() {
     let sink = FileSink::builder(rig.path(), keys(2, &[1])).open().unwrap();
     record(&sink, "/b");
     drop(sink);
-    rig.assert_intact();
+    let report = Verifier::new(&keys(2, &[1])).log(rig.path()).unwrap();
+    assert!(report.is_intact(), "{:?}", report.findings());
     let finding = Verifier::new(&keys(2, &[])).log(rig.path()).unwrap();
     assert_eq!(finding.findings()[0].kind(), FindingKind::UnknownKey(1));
+}
+
+/// A log under key 1, then 2, then of two files under 3; each time `/KEY/a` and `/KEY/b`.
+fn rotated(rig: &Rig) -> KeyRing {
+    for (active, others) in [(1, &[][..]), (2, &[1]), (3, &[2, 1])] {
+        let builder = FileSink::builder(rig.path(), keys(active, others));
+        let sink = builder.with_sync(false).open().unwrap();
+        record(&sink, &format!("/{active}/a"));
+        record(&sink, &format!("/{active}/b"));
+    }
+    keys(3, &[2, 1])
+}
+
+/// Writes the last line and the head anew, as whoever has this key can.
+fn forge(rig: &Rig, key: u8) {
+    let path = rig.file("00000001.jsonl");
+    let text = fs::read(&path).unwrap();
+    let lines: Vec<_> = text.split_inclusive(|byte| *byte == b'\n').collect();
+    let (last, before) = lines.split_last().unwrap();
+    let parse = |line: &[u8]| {
+        let line = chain::Line::parse(line.strip_suffix(b"\n").unwrap()).unwrap();
+        (line.sequence, line.tag, line.payload.to_vec())
+    };
+    let (next, _, payload) = parse(last);
+    let (_, tag, _) = parse(before[before.len() - 1]);
+    let mut link = chain::Link { next, tag };
+    let mut forged = before.concat();
+    link.append(&mut forged, keys(key, &[]).active_key(), &payload);
+    fs::write(&path, forged).unwrap();
+    forge_head(rig, key, next, link.tag);
+}
+
+fn forge_head(rig: &Rig, key: u8, sequence: u64, tag: chain::Tag) {
+    let ring = keys(3, &[2, 1]);
+    let head = chain::Head::open(&fs::read(rig.file("head")).unwrap(), &ring).unwrap();
+    let head = chain::Head {
+        sequence,
+        tag,
+        key_version: key.into(),
+        ..head
+    };
+    let text = head.write(keys(key, &[]).active_key());
+    fs::write(rig.file("head"), text).unwrap();
+}
+
+#[test]
+fn whoever_has_an_old_key_writes_no_line_after_one_of_its_successor() {
+    // The active one has come, or only another has, which the key was replaced by.
+    for (active, others, count) in [(3, &[2, 1][..], 7), (4, &[3, 2, 1], 7)] {
+        for old in [1, 2] {
+            let rig = Rig::new();
+            rotated(&rig);
+            let ring = keys(active, others);
+            let intact = Verifier::new(&ring).log(rig.path()).unwrap();
+            assert!(intact.is_intact(), "{:?}", intact.findings());
+            assert_eq!(intact.lines(), count);
+            forge(&rig, old);
+            let report = Verifier::new(&ring).log(rig.path()).unwrap();
+            let kinds: Vec<_> = report.findings().iter().map(Finding::kind).collect();
+            let replaced = FindingKind::ReplacedKey(old.into());
+            let head = FindingKind::HeadReplacedKey(old.into());
+            assert_eq!(kinds, [replaced, head]);
+            assert_eq!(report.findings()[0].line(), count);
+            let opened = FileSink::builder(rig.path(), ring).open();
+            assert!(matches!(
+                opened.unwrap_err().kind(),
+                FileSinkErrorKind::Broken(finding) if finding.kind() == replaced
+            ));
+        }
+    }
+}
+
+#[test]
+fn whoever_has_an_old_key_hides_no_line_of_its_successor_by_a_head() {
+    let rig = Rig::new();
+    let ring = rotated(&rig);
+    let path = rig.file("00000001.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    let lines: Vec<_> = text.split_inclusive('\n').collect();
+    fs::write(&path, lines[..6].concat()).unwrap();
+    let last = chain::Line::parse(lines[5].trim_end().as_bytes()).unwrap();
+    forge_head(&rig, 2, last.sequence, last.tag);
+    let report = Verifier::new(&ring).log(rig.path()).unwrap();
+    let finding = &report.findings()[0];
+    assert_eq!(finding.kind(), FindingKind::HeadReplacedKey(2));
+    let opened = FileSink::builder(rig.path(), ring).open();
+    assert!(matches!(
+        opened.unwrap_err().kind(),
+        FileSinkErrorKind::Broken(broken) if broken == finding
+    ));
+}
+
+#[test]
+fn a_crash_between_the_first_lines_of_a_key_and_their_head_is_no_crime() {
+    let rig = Rig::new();
+    record(&rig.builder().open().unwrap(), "/a");
+    let before = fs::read(rig.file("head")).unwrap();
+    let builder = || FileSink::builder(rig.path(), keys(2, &[1])).with_sync(false);
+    record(&builder().open().unwrap(), "/b");
+    fs::write(rig.file("head"), before).unwrap();
+    record(&builder().open().unwrap(), "/c");
+    assert_eq!(rig.resources(), ["/a", "/b", "/c"]);
+    let report = Verifier::new(&keys(2, &[1])).log(rig.path()).unwrap();
+    assert!(report.is_intact(), "{:?}", report.findings());
 }
 
 #[test]
@@ -468,6 +573,53 @@ fn whatever_a_crash_has_left_the_log_goes_on() {
         drop(rig.builder().open().unwrap());
         rig.assert_intact();
     }
+}
+
+#[test]
+fn half_a_line_in_a_full_file_does_not_stay_there() {
+    let rig = Rig::new();
+    let sink = rig.builder().open().unwrap();
+    for index in 0..40 {
+        record(&sink, &format!("/{index}"));
+    }
+    drop(sink);
+    let path = rig.file("00000001.jsonl");
+    let full = fs::read(&path).unwrap();
+    assert!(full.len() > 4096);
+    // Killed in the batch that filled it.
+    fs::write(&path, [&full[..], b"{\"seq\":41,"].concat()).unwrap();
+    let builder = || rig.builder().with_max_file_len(4096);
+    drop(builder().open().unwrap());
+    assert!(fs::read(&path).unwrap() == full, "half a line stayed");
+    assert_eq!(place::segments(&rig.path()).unwrap().len(), 2);
+    rig.assert_intact();
+    let last = rig.lines().pop().unwrap();
+    assert_eq!(last.text("event").as_deref(), Some("audit_recovered"));
+    drop(builder().open().unwrap());
+}
+
+#[test]
+fn what_failed_before_another_file_was_begun_does_not_stay_in_the_old_one() {
+    let rig = Rig::new();
+    let clock = ManualClock::new();
+    let sink = rig
+        .builder()
+        .with_clock(clock.clone())
+        .with_max_file_age(Duration::from_secs(3600))
+        .open()
+        .unwrap();
+    // The lines can be written, and the head cannot.
+    let in_the_way = rig.file("head.new");
+    fs::create_dir(&in_the_way).unwrap();
+    record(&sink, "/a");
+    until(|| sink.stats().failures > 0);
+    clock.advance(Duration::from_secs(3600));
+    fs::remove_dir(&in_the_way).unwrap();
+    assert!(sink.flush(LONG));
+    drop(sink);
+    assert_eq!(place::segments(&rig.path()).unwrap().len(), 2);
+    assert_eq!(rig.resources(), ["/a"]);
+    rig.assert_intact();
 }
 
 #[test]

@@ -12,8 +12,10 @@ use super::{
 };
 use crate::token::KeyRing;
 
+mod anchor;
 mod finding;
 
+pub use anchor::{Anchor, InvalidAnchor};
 pub use finding::{Finding, FindingKind, Report};
 
 /// Finds out whether somebody has changed an audit log, and where.
@@ -24,9 +26,14 @@ pub use finding::{Finding, FindingKind, Report};
 /// What it finds: a line that was changed, left out, moved, repeated or put in; a file that is
 /// missing or cut off; what the head names and the log does not have. What nobody can find without looking
 /// elsewhere: a log of which *both* the files and the head were put back to what they were at an earlier time,
-/// or removed as a whole. So keep the head on [another disk](Self::with_head), or note the
-/// [last number](Report::last) somewhere else now and then and [ask for it](Self::with_at_least). Lines that were
-/// never written, as the process was killed, are missing without a trace.
+/// or removed as a whole, or written anew by somebody who has a key. So keep the head on
+/// [another disk](Self::with_head), or note an [anchor](Report::anchor) somewhere else now and then and
+/// [ask for it](Self::with_anchor). Lines that were never written, as the process was killed, are missing
+/// without a trace.
+///
+/// A key that was replaced does not come back: whoever has got hold of it can put no line after one of its successor.
+/// He can still write anew what was written before, and leave out all that came after. So note an anchor when
+/// the first lines under a new key are written.
 ///
 /// ```
 /// use tower_plugin_auth::{
@@ -55,16 +62,19 @@ pub struct Verifier<'a> {
     head: Option<PathBuf>,
     is_pruned: bool,
     at_least: Option<u64>,
+    anchor: Option<Anchor>,
 }
 
 impl<'a> Verifier<'a> {
-    /// With the keys the log was written under, old ones included.
+    /// With the keys the log was written under, old ones included, and the latest one active: a line under an old
+    /// key after one under the active key is a finding.
     pub fn new(keys: &'a KeyRing) -> Self {
         Self {
             keys,
             head: None,
             is_pruned: false,
             at_least: None,
+            anchor: None,
         }
     }
 
@@ -80,9 +90,18 @@ impl<'a> Verifier<'a> {
         self
     }
 
-    /// Wants the log to have got to this number.
+    /// Wants the log to have got to this number. An older log that was put back and written on gets there, too:
+    /// [`with_anchor`](Self::with_anchor) also tells whether it is the same log.
     pub fn with_at_least(mut self, sequence: u64) -> Self {
         self.at_least = Some(sequence);
+        self
+    }
+
+    /// Wants this line to be in the log, with this MAC: so all up to it is what it was when the anchor was
+    /// [taken](Report::anchor). If its file was put away nobody can tell, which is a finding; take a new
+    /// anchor before putting files away.
+    pub fn with_anchor(mut self, anchor: Anchor) -> Self {
+        self.anchor = Some(anchor);
         self
     }
 
@@ -101,7 +120,7 @@ impl<'a> Verifier<'a> {
         if segments.is_empty() {
             return Err(FileSinkError::at(FileSinkErrorKind::Missing, path));
         }
-        let mut scan = self.scan();
+        let mut scan = self.scan(self.is_pruned);
         match head.map(|text| Head::open(&text, self.keys)) {
             None => scan.note_head(&head_path, FindingKind::HeadMissing),
             Some(None) => scan.note_head(&head_path, FindingKind::HeadAltered),
@@ -134,13 +153,15 @@ impl<'a> Verifier<'a> {
     ///
     /// Those of the reader.
     pub fn reader(&self, name: impl AsRef<Path>, reader: impl BufRead) -> io::Result<Report> {
-        let mut scan = Scan::new(self.keys, true);
+        let mut scan = self.scan(true);
         scan.segment(name.as_ref(), reader, true)?;
         Ok(scan.finish(self.at_least))
     }
 
-    fn scan(&self) -> Scan<'a> {
-        Scan::new(self.keys, self.is_pruned)
+    fn scan(&self, is_pruned: bool) -> Scan<'a> {
+        let mut scan = Scan::new(self.keys, is_pruned);
+        scan.anchor = self.anchor;
+        scan
     }
 }
 

@@ -92,6 +92,7 @@ pub(super) fn run(mut writer: Writer, queue: &Queue, progress: &Progress) {
 impl Writer {
     /// All of it, or nothing that counts: it may be tried again.
     pub(super) fn write(&mut self, batch: &Batch) -> Result<(), FileSinkError> {
+        self.cut()?;
         let now = self.settings.clock.wall();
         if self.is_full(now) {
             self.rotate(now)?;
@@ -126,19 +127,35 @@ impl Writer {
         Ok((link, lines))
     }
 
+    /// Takes away what an attempt that failed has left. Before anything else: in a file that another one
+    /// follows it would stay for ever, and be taken for the work of somebody.
+    fn cut(&mut self) -> Result<(), FileSinkError> {
+        let Some(good) = self.good else {
+            return Ok(());
+        };
+        let cut = self.file.set_len(good).and_then(|()| self.sync());
+        cut.map_err(|error| {
+            let path = place::segment(&self.settings.path, self.segment);
+            FileSinkError::io(error, &path)
+        })?;
+        self.good = None;
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        match self.settings.sync {
+            true => self.file.sync_data(),
+            false => Ok(()),
+        }
+    }
+
     fn append(&mut self, lines: &[u8], link: Link) -> Result<(), FileSinkError> {
         let path = place::segment(&self.settings.path, self.segment);
         let written = (|| {
-            match self.good {
-                Some(good) => self.file.set_len(good)?,
-                // Asked, not remembered: what others have written to it stays, for all to see.
-                None => self.good = Some(self.file.metadata()?.len()),
-            }
+            // Asked, not remembered: what others have written to it stays, for all to see.
+            self.good = Some(self.file.metadata()?.len());
             self.file.write_all(lines)?;
-            match self.settings.sync {
-                true => self.file.sync_data(),
-                false => Ok(()),
-            }
+            self.sync()
         })();
         written.map_err(|error| FileSinkError::io(error, &path))?;
         self.write_head(self.segment, link)?;
@@ -158,6 +175,7 @@ impl Writer {
             segment,
             sequence: link.next.wrapping_sub(1),
             tag: link.tag,
+            key_version: keys.active(),
         };
         file::replace(head, &text.write(keys.active_key()), *sync)
             .map_err(|error| FileSinkError::io(error, head))

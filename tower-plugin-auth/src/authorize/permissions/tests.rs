@@ -121,6 +121,28 @@ fn f56_an_ambiguous_path_is_permitted_by_nothing() {
         "/a`b",
         "/\u{e9}",
         "/a\u{ff0f}b",
+        // Overlong `.` and `/`, half of a character, half of a surrogate, beyond the last one.
+        "/%C0%AE%C0%AE/b",
+        "/a%C0%AFb",
+        "/a%E0%80%AFb",
+        "/a%F0%80%80%AFb",
+        "/a%C3",
+        "/a%C3b",
+        "/a%C3/%A9",
+        "/a%E2%82",
+        "/a%A9",
+        "/a%FF",
+        "/a%ED%A0%80",
+        "/a%F4%90%80%80",
+        // Controls of ISO 8859-1, the next line among them.
+        "/a%C2%80",
+        "/a%C2%85b",
+        "/a%C2%9F",
+        "/a/..%3B/b",
+        "/a/..%3Bx/b",
+        "/a/.%3B/b",
+        "/a/%3Bx/b",
+        "/a/..;%3B/b",
     ] {
         assert!(!everything.permits(&caller(), "GET", path), "{path:?}");
     }
@@ -133,6 +155,11 @@ fn f56_an_ambiguous_path_is_permitted_by_nothing() {
         "/.well-known/x",
         "/a%20b",
         "/%C3%A9",
+        "/%C2%A0",
+        "/%E2%82%AC",
+        "/%F0%9F%A6%80",
+        "/a%3Bb",
+        "/a..%3Bb",
         "/~a",
     ] {
         assert!(everything.permits(&caller(), "GET", path), "{path:?}");

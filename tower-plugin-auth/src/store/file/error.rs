@@ -18,7 +18,7 @@ pub enum FileErrorKind {
     AlreadyExists,
     /// A setting is outside its range.
     Config(InvalidConfig),
-    /// Others than its owner may read or write it, or it is no regular file.
+    /// Others than its owner may read or write it, its owner is another user, or it is no regular file.
     Exposed,
     /// Somebody else has it open.
     InUse,
@@ -109,7 +109,7 @@ impl fmt::Display for FileError {
             FileErrorKind::AlreadyExists => "token file exists already",
             FileErrorKind::Config(invalid) => return invalid.fmt(f),
             FileErrorKind::Exposed => {
-                "token file must be a regular file that only its owner may read and write"
+                "token file must be a regular file of this user that nobody else may read or write"
             }
             FileErrorKind::InUse => "token file is open elsewhere",
             FileErrorKind::Invalid(invalid) => return invalid.fmt(f),

@@ -59,9 +59,27 @@ pub trait GrantStore: Send + Sync + 'static {
         revocation: GrantRevocation<'_>,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
+    /// Goes through all records, and forgets those of which `covers` says so; how many that were.
+    ///
+    /// For incidents: it may take its time, need not be atomic, and may miss what is inserted meanwhile. One record
+    /// that cannot be read or forgotten is an error, and no reason to leave the others. Without an implementation it
+    /// answers that it cannot.
+    fn revoke_where(
+        &self,
+        covers: Covers<'_>,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send {
+        let _ = covers;
+        std::future::ready(Err(StoreError::unavailable(
+            "this store cannot go through its grants",
+        )))
+    }
+
     /// Drops what may be forgotten at `now`; how many records that were.
     fn sweep(&self, now: SystemTime) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }
+
+/// Says which records [`revoke_where`](GrantStore::revoke_where) is to forget.
+pub type Covers<'a> = &'a (dyn Fn(&GrantRecord) -> bool + Send + Sync);
 
 /// What a store says of an id: a record, none, or that it cannot say.
 pub type FoundGrant = Result<Option<Arc<GrantRecord>>, StoreError>;
@@ -180,6 +198,13 @@ impl<S: GrantStore> GrantStore for Arc<S> {
         revocation: GrantRevocation<'_>,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send {
         (**self).revoke(revocation)
+    }
+
+    fn revoke_where(
+        &self,
+        covers: Covers<'_>,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send {
+        (**self).revoke_where(covers)
     }
 
     fn sweep(&self, now: SystemTime) -> impl Future<Output = Result<u64, StoreError>> + Send {

@@ -2,7 +2,9 @@ use std::{fmt, num::NonZeroU32, pin::Pin, sync::Arc, time::SystemTime};
 
 use ::redis::Cmd;
 
-use super::{Counted, FoundGrant, GrantRevocation, GrantStore, InsertGrantError, MAX_LINKS};
+use super::{
+    Counted, Covers, FoundGrant, GrantRevocation, GrantStore, InsertGrantError, MAX_LINKS,
+};
 use crate::{
     Answer,
     grant::{GrantRecord, LinkId, Uses},
@@ -124,6 +126,16 @@ impl RedisGrantStore {
     }
 }
 
+impl RedisGrantStore {
+    async fn revoke_if(&self, id: &str, covers: Covers<'_>) -> Result<u64, StoreError> {
+        let id = id.parse().map_err(StoreError::unavailable)?;
+        match self.clone().look_up(id).await? {
+            Some(record) if covers(&record) => self.revoke(GrantRevocation::Grant(id)).await,
+            _ => Ok(0),
+        }
+    }
+}
+
 impl GrantStore for RedisGrantStore {
     type Lookup = Pin<Box<dyn Future<Output = FoundGrant> + Send>>;
     type Using = Pin<Box<dyn Future<Output = Result<Counted, StoreError>> + Send>>;
@@ -201,6 +213,28 @@ impl GrantStore for RedisGrantStore {
                 let index = format!(":o:{}", digest(kind, subject));
                 self.revoke_some(|call| call.arg("index").arg(&*index))
                     .await
+            }
+        }
+    }
+
+    async fn revoke_where(&self, covers: Covers<'_>) -> Result<u64, StoreError> {
+        let (mut cursor, mut count, mut failure) = (0, 0_u64, None);
+        loop {
+            let live = format!("{}:g:live", self.store.tag());
+            let mut scan = Cmd::new();
+            scan.arg("ZSCAN").arg(live).arg(cursor);
+            scan.arg("COUNT").arg(BATCH);
+            let page: (u64, Vec<String>) = self.store.link().query(scan).await?;
+            // Each is followed by when it ends.
+            for id in page.1.iter().step_by(2) {
+                match self.revoke_if(id, covers).await {
+                    Ok(revoked) => count = count.saturating_add(revoked),
+                    Err(error) => failure = Some(error),
+                }
+            }
+            cursor = page.0;
+            if cursor == 0 {
+                return failure.map_or(Ok(count), Err);
             }
         }
     }

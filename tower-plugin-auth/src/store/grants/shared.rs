@@ -1,6 +1,6 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::SystemTime};
 
-use super::{Counted, FoundGrant, GrantRevocation, GrantStore, InsertGrantError};
+use super::{Counted, Covers, FoundGrant, GrantRevocation, GrantStore, InsertGrantError};
 use crate::{
     Answer,
     grant::{GrantRecord, Uses},
@@ -57,6 +57,10 @@ impl GrantStore for SharedGrantStore {
         self.0.revoke(revocation).await
     }
 
+    async fn revoke_where(&self, covers: Covers<'_>) -> Result<u64, StoreError> {
+        self.0.revoke_where(covers).await
+    }
+
     fn sweep(&self, now: SystemTime) -> impl Future<Output = Result<u64, StoreError>> + Send {
         self.0.sweep(now)
     }
@@ -79,6 +83,7 @@ trait Erased: Send + Sync {
         now: SystemTime,
     ) -> Boxed<'_, Result<(), InsertGrantError>>;
     fn revoke<'a>(&'a self, revocation: GrantRevocation<'a>) -> Boxed<'a, Result<u64, StoreError>>;
+    fn revoke_where<'a>(&'a self, covers: Covers<'a>) -> Boxed<'a, Result<u64, StoreError>>;
     fn sweep(&self, now: SystemTime) -> Boxed<'_, Result<u64, StoreError>>;
 }
 
@@ -106,6 +111,10 @@ impl<S: GrantStore> Erased for S {
 
     fn revoke<'a>(&'a self, revocation: GrantRevocation<'a>) -> Boxed<'a, Result<u64, StoreError>> {
         Box::pin(GrantStore::revoke(self, revocation))
+    }
+
+    fn revoke_where<'a>(&'a self, covers: Covers<'a>) -> Boxed<'a, Result<u64, StoreError>> {
+        Box::pin(GrantStore::revoke_where(self, covers))
     }
 
     fn sweep(&self, now: SystemTime) -> Boxed<'_, Result<u64, StoreError>> {

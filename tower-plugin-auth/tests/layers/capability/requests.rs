@@ -140,6 +140,81 @@ async fn a_prefix_of_ones_own_takes_the_place_of_the_usual_one() {
     }
 }
 
+#[tokio::test]
+async fn a_layer_for_one_capability_stays_so_at_a_prefix_of_ones_own() {
+    let broker = broker(&ManualClock::new());
+    let capabilities = Capabilities::default();
+    let layer = CapabilityLayer::for_capability(broker.clone(), "logger").unwrap();
+    let service = capabilities.within(&layer.with_prefix("/x").unwrap());
+    let send = async |capability: &str, path: &str| {
+        let issued = granted(&broker, capability).await;
+        let path = format!("/x/{capability}/{}{path}", issued.token().id());
+        let mut request = at(&path, Some(issued.token()));
+        request.extensions_mut().insert(cache());
+        service.clone().oneshot(request).await.unwrap()
+    };
+    assert_eq!(send("logger", LOG).await.status(), StatusCode::OK);
+    assert_eq!(capabilities.last().uri, LOG);
+    let response = send("files", LOG).await;
+    assert_eq!(reason(&response), DenialReason::OtherCapability);
+    assert_eq!(capabilities.calls(), 1);
+}
+
+async fn status<S, B>(service: S, request: Request<Body>) -> StatusCode
+where
+    S: Service<Request<Body>, Response = Response<B>, Error: std::fmt::Debug>,
+{
+    service.oneshot(request).await.unwrap().status()
+}
+
+#[tokio::test]
+async fn no_header_by_which_a_caller_was_known_gets_through() {
+    let clock = ManualClock::new();
+    let (tokens, broker) = (memory_tokens(&clock), broker(&clock));
+    let runtime = issue(&tokens).await;
+    let owner = runtime.principal().clone();
+    let key = "5f0c2d1be0bb4a0c9d51";
+    let keys = ApiKeys::new([(key, owner.clone())], &SystemRng).unwrap();
+    let own = || CredentialHeader::new("x-runtime".parse().unwrap());
+    let by_key = ApiKeyAuthenticator::new(keys);
+    let by_token = BearerAuthenticator::new(tokens.clone()).with_header(own());
+    let either = FirstOf::builder().or(by_key.clone()).or(by_token.clone());
+
+    let capabilities = Capabilities::default();
+    let guarded = capabilities.within(&CapabilityLayer::new(broker.clone()));
+    let issued = broker.request(GrantRequest::new(owner.clone(), "files"));
+    let issued = issued.await.unwrap();
+    let request = |name, value: &str| {
+        let request = Request::get(format!("{}/x", issued.path()))
+            .header("authorization", issued.token().header_value())
+            .header("x-plugin-runtime-id", owner.subject())
+            .header("x-kept", "yes");
+        let request = request.header(name, value);
+        request.body(Body::default()).unwrap()
+    };
+    let token = runtime.token().expose();
+    let one = AuthLayer::new(by_key.clone()).layer(guarded.clone());
+    let any = AuthLayer::new(either.build().unwrap()).layer(guarded.clone());
+    let both = AuthLayer::optional(by_key).layer(AuthLayer::new(by_token).layer(guarded));
+    let mut with_both = request("x-api-key", key);
+    with_both
+        .headers_mut()
+        .insert("x-runtime", token.parse().unwrap());
+    let statuses = [
+        status(one, request("x-api-key", key)).await,
+        status(any.clone(), request("x-api-key", key)).await,
+        status(any, request("x-runtime", token)).await,
+        status(both, with_both).await,
+    ];
+    assert_eq!(statuses, [StatusCode::OK; 4]);
+    let seen = capabilities.0.lock().unwrap();
+    assert_eq!(seen.len(), 4);
+    for parts in &*seen {
+        let names: Vec<_> = parts.headers.keys().map(|name| name.as_str()).collect();
+        assert_eq!(names, ["x-kept"]);
+    }
+}
+
 /// As updated callers send it: who they are in `Authorization`, what they were granted beside it.
 #[tokio::test]
 async fn a_runtime_token_and_a_grant_are_sent_together_and_neither_gets_through() {

@@ -67,6 +67,7 @@ fn a_head_with_any_bit_changed_is_none() {
         segment: 2,
         sequence: u64::MAX,
         tag: [9; 32],
+        key_version: 7,
     };
     let text = head.write(keys().active_key());
     assert_eq!(Head::open(&text, &keys()), Some(head));

@@ -3,6 +3,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::Anchor;
+
 /// Something that is wrong with an audit log.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Finding {
@@ -19,12 +21,18 @@ pub enum FindingKind {
     /// The line is not what was written there: it was changed, or made up, or the line before is not what
     /// it was.
     Altered,
+    /// The line has another MAC than the [`Anchor`] says: it is of another log, or all was written anew.
+    AnchorMismatch,
+    /// The line of the [`Anchor`] is not there, though later ones are, so nobody can compare it.
+    AnchorMissing,
     /// The head is not what was written, or was written under a key that is not on the ring.
     HeadAltered,
     /// There is no head, so nobody can say whether the end of the log is missing.
     HeadMissing,
     /// The line has another MAC than the head says: the log or the head belongs to another.
     HeadMismatch,
+    /// The head names this line, and was written under a key of this version, which had been replaced before.
+    HeadReplacedKey(u32),
     /// Not a line of an audit log.
     Malformed,
     /// The first line of a file where none begins, or a file without one.
@@ -36,6 +44,8 @@ pub enum FindingKind {
     },
     /// The number of the line was there before: it was moved or repeated.
     Repeated,
+    /// The line was written under a key of this version, which had been replaced before.
+    ReplacedKey(u32),
     /// The end is missing: this is the last line there is.
     Truncated {
         /// The number of the line that was the last, or comes after it.
@@ -85,13 +95,24 @@ impl fmt::Display for Finding {
         f.write_str(": ")?;
         match self.kind {
             FindingKind::Altered => f.write_str("altered"),
+            FindingKind::AnchorMismatch => f.write_str("not the line that the anchor names"),
+            FindingKind::AnchorMissing => {
+                f.write_str("the line that the anchor names is not there")
+            }
             FindingKind::HeadAltered => f.write_str("the head was altered"),
             FindingKind::HeadMissing => f.write_str("the head is missing"),
             FindingKind::HeadMismatch => f.write_str("not the line that the head names"),
+            FindingKind::HeadReplacedKey(version) => write!(
+                f,
+                "the head is of key version {version}, which was replaced before"
+            ),
             FindingKind::Malformed => f.write_str("not a line of an audit log"),
             FindingKind::Misplaced => f.write_str("a file does not begin here"),
             FindingKind::Missing { from } => write!(f, "missing before it, from number {from}"),
             FindingKind::Repeated => f.write_str("moved or repeated"),
+            FindingKind::ReplacedKey(version) => {
+                write!(f, "of key version {version}, which was replaced before")
+            }
             FindingKind::Truncated { until } => {
                 write!(f, "missing after it, until number {until}")
             }
@@ -109,7 +130,7 @@ pub struct Report {
     pub(in crate::audit::file) files: u64,
     pub(in crate::audit::file) lines: u64,
     pub(in crate::audit::file) first: Option<u64>,
-    pub(in crate::audit::file) last: Option<u64>,
+    pub(in crate::audit::file) last: Option<Anchor>,
     pub(in crate::audit::file) is_being_written: bool,
     pub(in crate::audit::file) findings: Vec<Finding>,
     pub(in crate::audit::file) found: u64,
@@ -158,7 +179,14 @@ impl Report {
     /// The number of the last line.
     #[must_use]
     pub fn last(&self) -> Option<u64> {
-        self.last
+        self.last.as_ref().map(Anchor::sequence)
+    }
+
+    /// The last line, to be noted elsewhere and [asked for](super::Verifier::with_anchor) later; none of a log with
+    /// which anything is wrong.
+    #[must_use]
+    pub fn anchor(&self) -> Option<Anchor> {
+        self.last.filter(|_| self.is_intact())
     }
 
     /// Whether the end of the log is a line without an end, further on than the head: it is being written,

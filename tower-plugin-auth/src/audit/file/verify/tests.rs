@@ -249,6 +249,71 @@ fn an_older_log_is_found_by_whoever_knows_how_far_it_was() {
 }
 
 #[test]
+fn an_older_log_that_was_written_on_is_found_by_whoever_noted_a_line() {
+    let rig = Rig::new();
+    let builder = || FileSink::builder(rig.path(), keys()).with_sync(false);
+    let last = path(&rig, 2);
+    let head = place::head(&rig.path());
+    let older = (fs::read(&last).unwrap(), fs::read(&head).unwrap());
+    write(builder(), 1);
+    let anchor = rig.report().anchor().unwrap();
+    let keys = keys();
+    let verified = || {
+        let verifier = Verifier::new(&keys).with_anchor(anchor);
+        verifier.log(rig.path()).unwrap()
+    };
+    assert!(verified().is_intact());
+
+    fs::write(&last, &older.0).unwrap();
+    fs::write(&head, &older.1).unwrap();
+    assert_eq!(
+        verified().findings()[0].kind,
+        FindingKind::Truncated {
+            until: anchor.sequence()
+        }
+    );
+    write(builder(), 5);
+    let report = Verifier::new(&keys)
+        .with_at_least(anchor.sequence())
+        .log(rig.path())
+        .unwrap();
+    assert!(report.is_intact(), "a number alone says nothing");
+    let report = verified();
+    let finding = &report.findings()[0];
+    assert_eq!(finding.kind, FindingKind::AnchorMismatch);
+    assert_eq!(finding.sequence, Some(anchor.sequence()));
+    assert_eq!((report.found(), report.anchor()), (1, None));
+}
+
+#[test]
+fn a_noted_line_that_was_put_away_cannot_be_compared() {
+    let rig = Rig::new();
+    let keys = keys();
+    let first = Verifier::new(&keys).file(path(&rig, 0)).unwrap();
+    let anchor = first.anchor().unwrap();
+    let verifier = Verifier::new(&keys).with_pruned().with_anchor(anchor);
+    assert!(verifier.log(rig.path()).unwrap().is_intact());
+    assert!(verifier.file(path(&rig, 0)).unwrap().is_intact());
+    fs::remove_file(path(&rig, 0)).unwrap();
+    let report = verifier.log(rig.path()).unwrap();
+    assert_eq!(report.findings()[0].kind, FindingKind::AnchorMissing);
+    assert_eq!(report.found(), 1);
+}
+
+#[test]
+fn an_anchor_is_read_as_it_is_shown_and_in_no_other_way() {
+    let anchor = Anchor::new(17, [0xa5; 32]);
+    let text = anchor.to_string();
+    assert_eq!(text, format!("17:{}", "a5".repeat(32)));
+    assert_eq!(text.parse(), Ok(anchor));
+    let other = ["", "17", "17:", "17:a5", &text[1..2], &text.to_uppercase()];
+    let longer = [format!("{text}a"), format!("0{text}"), format!("+{text}")];
+    for other in other.into_iter().chain(longer.iter().map(String::as_str)) {
+        assert_eq!(other.parse::<Anchor>(), Err(InvalidAnchor), "{other}");
+    }
+}
+
+#[test]
 fn one_file_is_verified_alone() {
     let rig = Rig::new();
     for file in 0..3 {
