@@ -34,7 +34,7 @@ pub struct GrantOptions {
     #[arg(long)]
     pub bind_grants: bool,
 
-    /// Where plugins reach the host, e.g. https://plugins.example: what the addresses of grants begin with.
+    /// Where plugins reach the host, e.g. `https://plugins.example`: what the addresses of grants begin with.
     /// Without this it is where the plugin that asks has reached it.
     #[arg(long, value_name = "URL")]
     pub public_url: Option<PublicUrl>,
