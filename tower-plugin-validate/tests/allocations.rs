@@ -2,15 +2,18 @@
 
 use std::{convert::Infallible, hint::black_box, pin::pin, task};
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
+use http_body_util::Full;
 use tower::{Layer, Service, service_fn};
 use tower_plugin_validate::{
-    Route, RouteRules, RuleSet, ValidateLayer,
+    Route, RouteRules, RuleSet, SanitizeErrorsLayer, ValidateLayer,
     format::{Format, Hosts, UrlRule},
     framing::{FramingRules, Head, Version},
     limits::Limits,
     metadata::{Rule, Schema},
     path::{PathRules, canonical},
+    sanitize::PublicError,
 };
 
 /// Twenty fields as a browser behind a proxy sends them, one of them with an underscore.
@@ -159,4 +162,39 @@ fn allocations_under(rules: RuleSet, extensions: Extensions) -> u64 {
     });
     assert!(forwarded.is_some_and(|response| response.status() == StatusCode::OK));
     info.count_total
+}
+
+#[test]
+fn an_answer_that_needs_no_sanitizing_passes_without_allocating() {
+    // A router may make a service for every request.
+    let layer = SanitizeErrorsLayer::new().with_message("something broke");
+    for status in [200, 204, 304, 400, 404, 429, 503] {
+        let mut response = Response::new(Full::new(Bytes::from_static(b"hello")));
+        *response.status_mut() = StatusCode::from_u16(status).unwrap();
+        *response.headers_mut() = headers();
+        response
+            .headers_mut()
+            .insert("server", HeaderValue::from_static("app/1.2.3"));
+        if status == 503 {
+            response.extensions_mut().insert(PublicError);
+        }
+        let mut response = Some(response);
+        let inner = service_fn(move |_: Request<()>| std::future::ready(response.take().ok_or(())));
+        let mut request = Request::new(());
+        *request.headers_mut() = headers();
+
+        let mut passed = None;
+        let info = allocation_counter::measure(|| {
+            let mut service = layer.layer(inner);
+            let mut future = pin!(service.call(request));
+            let mut context = task::Context::from_waker(task::Waker::noop());
+            if let task::Poll::Ready(Ok(response)) = future.as_mut().poll(&mut context) {
+                passed = Some(response);
+            }
+        });
+        let passed = passed.unwrap();
+        assert_eq!(passed.status(), status);
+        assert_eq!(passed.headers(), &headers());
+        assert_eq!(info.count_total, 0, "{status}");
+    }
 }

@@ -14,6 +14,7 @@ use crate::caller::Caller;
 pub(super) struct RequestContext {
     pub(super) caller: Caller,
     pub(super) settings: Arc<Settings>,
+    /// As it was sent: whether it may be one is looked at when it is needed.
     id: Option<RequestId>,
 }
 
@@ -21,7 +22,7 @@ impl RequestContext {
     pub(super) fn of<B>(request: &Request<B>, settings: &Arc<Settings>) -> Self {
         let header = || {
             let value = request.headers().get(&settings.request_id_header)?;
-            RequestId::new(value.as_bytes())
+            RequestId::unchecked(value.as_bytes())
         };
         Self {
             caller: Caller::of(request.headers()),
@@ -39,7 +40,8 @@ impl RequestContext {
         outcome: impl fmt::Display,
         detail: &[u8],
     ) -> Option<Kept> {
-        let id = self.id.unwrap_or_else(RequestId::random);
+        let id = self.id.filter(RequestId::is_well_formed);
+        let id = id.unwrap_or_else(RequestId::random);
         let length = detail.len();
         let detail = String::from_utf8_lossy(detail.get(..MAX_LOGGED).unwrap_or(detail));
         tracing::error!(reference = %id, %outcome, length, ?detail, "internal error");

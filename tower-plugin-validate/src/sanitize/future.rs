@@ -29,13 +29,16 @@ pin_project! {
     pub struct ResponseFuture<F> {
         #[pin]
         inner: F,
-        context: RequestContext,
+        context: Option<RequestContext>,
     }
 }
 
 impl<F> ResponseFuture<F> {
     pub(super) const fn new(inner: F, context: RequestContext) -> Self {
-        Self { inner, context }
+        Self {
+            inner,
+            context: Some(context),
+        }
     }
 }
 
@@ -49,44 +52,62 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let response = ready!(this.inner.poll(cx))?;
-        Poll::Ready(Ok(sanitized(response, this.context, cx)))
+        match this.context.take() {
+            Some(context) => Poll::Ready(Ok(sanitized(response, context, cx))),
+            // A future polled after it has finished may do anything but panic here.
+            None => Poll::Pending,
+        }
     }
 }
 
 fn sanitized<B: Body<Data = Bytes>>(
     mut response: Response<B>,
-    context: &RequestContext,
+    context: RequestContext,
     cx: &mut Context<'_>,
 ) -> Response<SanitizedBody<B>> {
     context.settings.scrub(response.headers_mut());
+    let has_failed = response.status().is_server_error();
+    if !has_failed && !may_tell_how_it_ended(response.headers()) {
+        return response.map(SanitizedBody::pass);
+    }
     let extensions = response.extensions();
     if extensions.get::<Rejection>().is_some() || extensions.get::<PublicError>().is_some() {
         return response.map(SanitizedBody::pass);
     }
-    let has_failed = response.status().is_server_error();
     match Protocol::of(response.headers()) {
         Protocol::Grpc | Protocol::GrpcWeb
             if has_failed && !response.headers().contains_key(grpc::GRPC_STATUS) =>
         {
-            failed(response, context, cx)
+            failed(response, &context, cx)
         }
         Protocol::Grpc => {
-            grpc::sanitize(response.headers_mut(), context);
-            response.map(|body| SanitizedBody::grpc(body, context.clone()))
+            grpc::sanitize(response.headers_mut(), &context);
+            response.map(|body| SanitizedBody::grpc(body, context))
         }
         Protocol::GrpcWeb => {
-            grpc::sanitize(response.headers_mut(), context);
+            grpc::sanitize(response.headers_mut(), &context);
             // The frame of trailers may change its length.
             response.headers_mut().remove(CONTENT_LENGTH);
-            response.map(|body| SanitizedBody::grpc_web(body, context.clone()))
+            response.map(|body| SanitizedBody::grpc_web(body, context))
         }
         Protocol::ConnectStream if !has_failed => {
             response.headers_mut().remove(CONTENT_LENGTH);
-            response.map(|body| SanitizedBody::connect_stream(body, context.clone()))
+            response.map(|body| SanitizedBody::connect_stream(body, context))
         }
-        _ if has_failed => failed(response, context, cx),
+        _ if has_failed => failed(response, &context, cx),
         _ => response.map(SanitizedBody::pass),
     }
+}
+
+/// Whether this is one of the protocols in which a call may fail though its status is 200. `false` is certain.
+fn may_tell_how_it_ended(headers: &HeaderMap) -> bool {
+    let value = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let Some((application, rest)) = value.and_then(|value| value.split_at_checked(12)) else {
+        return false;
+    };
+    // application/grpc, application/connect+
+    matches!(rest, [b'g' | b'G' | b'c' | b'C', ..])
+        && application.eq_ignore_ascii_case(b"application/")
 }
 
 /// A response with a 5xx status.

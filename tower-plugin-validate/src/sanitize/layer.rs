@@ -3,7 +3,7 @@ use std::{borrow::Cow, sync::Arc};
 use http::{HeaderMap, HeaderName, header::SERVER};
 use tower_layer::Layer;
 
-use super::SanitizeErrors;
+use super::{SanitizeErrors, scrub::Scrubbed};
 
 /// Keeps the words of internal errors from callers.
 ///
@@ -11,7 +11,8 @@ use super::SanitizeErrors;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct SanitizeErrorsLayer {
-    settings: Settings,
+    // Shared with the services: a router may make one for every request.
+    settings: Arc<Settings>,
 }
 
 impl SanitizeErrorsLayer {
@@ -19,8 +20,12 @@ impl SanitizeErrorsLayer {
     /// response.
     pub fn new() -> Self {
         Self {
-            settings: Settings::default(),
+            settings: Arc::new(Settings::default()),
         }
+    }
+
+    fn settings_mut(&mut self) -> &mut Settings {
+        Arc::make_mut(&mut self.settings)
     }
 
     /// Replaces the public sentence; the reference is appended to it. Cut off at 512 bytes.
@@ -33,26 +38,26 @@ impl SanitizeErrorsLayer {
             }
             message = message.get(..end).unwrap_or_default().to_owned().into();
         }
-        self.settings.message = message;
+        self.settings_mut().message = message;
         self
     }
 
     /// Reads the request's name from another header. A caller may set it, unless a layer outside does.
     pub fn with_request_id_header(mut self, name: HeaderName) -> Self {
-        self.settings.request_id_header = name;
+        self.settings_mut().request_id_header = name;
         self
     }
 
     /// Replaces the headers that are taken from every response, and from the trailers of gRPC.
     pub fn with_scrubbed_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
-        self.settings.scrubbed = names.into_iter().collect();
+        self.settings_mut().scrubbed = Scrubbed::new(names);
         self
     }
 
     /// Lets everything pass, for a developer's machine: callers see what broke and where. It is logged all the
     /// same. Headers are still scrubbed.
     pub fn with_insecure_details(mut self, shown: bool) -> Self {
-        self.settings.shows_details = shown;
+        self.settings_mut().shows_details = shown;
         self
     }
 }
@@ -68,7 +73,7 @@ impl<S> Layer<S> for SanitizeErrorsLayer {
     type Service = SanitizeErrors<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        SanitizeErrors::new(inner, Arc::new(self.settings.clone()))
+        SanitizeErrors::new(inner, Arc::clone(&self.settings))
     }
 }
 
@@ -85,29 +90,23 @@ pub(super) struct Settings {
     pub(super) message: Cow<'static, str>,
     pub(super) request_id_header: HeaderName,
     pub(super) shows_details: bool,
-    scrubbed: Vec<HeaderName>,
+    scrubbed: Scrubbed,
 }
 
 impl Settings {
     pub(super) fn scrub(&self, headers: &mut HeaderMap) {
-        for name in &self.scrubbed {
-            // `remove` would be as right and is dearer for a name that is not there.
-            if headers.contains_key(name) {
-                headers.remove(name);
-            }
-        }
+        self.scrubbed.remove_from(headers);
     }
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        let mut scrubbed: Vec<_> = SCRUBBED.map(HeaderName::from_static).into();
-        scrubbed.push(SERVER);
+        let scrubbed = SCRUBBED.map(HeaderName::from_static);
         Self {
             message: Cow::Borrowed("internal error"),
             request_id_header: HeaderName::from_static("x-request-id"),
             shows_details: false,
-            scrubbed,
+            scrubbed: Scrubbed::new(scrubbed.into_iter().chain([SERVER])),
         }
     }
 }

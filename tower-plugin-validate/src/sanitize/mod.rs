@@ -63,6 +63,7 @@ mod grpc;
 mod json;
 mod layer;
 mod request_id;
+mod scrub;
 mod service;
 mod tail;
 

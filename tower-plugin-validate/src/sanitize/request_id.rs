@@ -16,16 +16,23 @@ impl RequestId {
     /// Takes `text` for the name of a request, if it may be one.
     #[must_use]
     pub fn new(text: &[u8]) -> Option<Self> {
-        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._:+=/-".contains(byte);
-        if text.is_empty() || !text.iter().all(plain) {
-            return None;
-        }
+        Self::unchecked(text).filter(Self::is_well_formed)
+    }
+
+    /// Keeps `text`, if it is not too long, until it is known whether somebody asks for it.
+    pub(super) fn unchecked(text: &[u8]) -> Option<Self> {
         let mut id = Self {
             text: [0; MAX],
             length: u8::try_from(text.len()).ok()?,
         };
         id.text.get_mut(..text.len())?.copy_from_slice(text);
         Some(id)
+    }
+
+    pub(super) fn is_well_formed(&self) -> bool {
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._:+=/-".contains(byte);
+        let text = self.text.get(..usize::from(self.length));
+        text.is_some_and(|text| !text.is_empty() && text.iter().all(plain))
     }
 
     /// The name.
