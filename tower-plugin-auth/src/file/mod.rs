@@ -4,6 +4,6 @@ mod keys;
 mod owned;
 
 pub use keys::{FileKey, FileKeyRing, InvalidFileKey};
+pub(crate) use owned::{Denied, beside, lock, open, replace};
 #[cfg(feature = "audit-file")]
-pub(crate) use owned::read;
-pub(crate) use owned::{Denied, beside, lock, open, replace, sync_parent};
+pub(crate) use owned::{read, sync_parent};

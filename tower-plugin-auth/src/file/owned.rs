@@ -41,6 +41,7 @@ pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> Result<File, Denie
 }
 
 /// Opens to read what only its owner can have touched, whoever that is: for what proves itself to be genuine.
+#[cfg(any(test, feature = "audit-file"))]
 pub(crate) fn read(path: &Path) -> Result<File, Denied> {
     let file = open_regular(path, OpenOptions::new().read(true))?;
     let metadata = file.metadata()?;
