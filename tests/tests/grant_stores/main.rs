@@ -16,7 +16,7 @@ use tower_plugin_auth::{
     Capability, CapabilityBroker, CapabilityLayer, GrantRequest, ManualClock, Principal, SystemRng,
     authorize::AllowAll,
     broker::{IssuedGrant, RequestError},
-    grant::{Caveat, DenialReason, GrantToken},
+    grant::{Caveat, DenialReason, GrantRecord, GrantToken},
     store::{GrantStore, MAX_LINKS, MemoryGrantStore, RedisStore, SharedGrantStore},
     token::{KeyRing, Pepper},
 };

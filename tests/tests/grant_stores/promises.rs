@@ -214,3 +214,23 @@ async fn keys(server: &RedisServer) -> Vec<(String, i64)> {
     }
     all
 }
+
+#[tokio::test]
+async fn a_store_goes_through_all_its_grants_and_forgets_those_it_is_told_to() {
+    let (stores, _server) = stores(2000).await;
+    for [here, there] in stores {
+        let clock = ManualClock::new();
+        let (here, there) = (broker(here, &clock), broker(there, &clock));
+        for n in 0..1200 {
+            let self_id = if n % 3 == 0 { "a" } else { "b" };
+            let owner = Principal::new("runtime", format!("owner-{n}"));
+            let owner = owner.with_attribute("self_id", self_id);
+            let issued = here.request(GrantRequest::new(owner, "files")).await;
+            issued.unwrap();
+        }
+        let is_of_a = |record: &GrantRecord| record.principal().attribute("self_id") == Some("a");
+        assert_eq!(there.store().revoke_where(&is_of_a).await.unwrap(), 400);
+        assert_eq!(here.store().revoke_where(&is_of_a).await.unwrap(), 0);
+        assert_eq!(here.revoke_capability("files").await.unwrap(), 800);
+    }
+}

@@ -134,6 +134,12 @@ impl Shelf {
         });
     }
 
+    /// While this is held nobody arrives or leaves.
+    #[cfg(test)]
+    pub(in crate::admission) fn hold(&self) -> impl Sized + '_ {
+        self.present.lock()
+    }
+
     pub(in crate::admission) fn left(&self, name: &str) {
         self.present.lock().remove(name);
     }

@@ -977,22 +977,32 @@ fn a_plugin_that_arrives_while_it_is_put_in_quarantine_is_not_there() {
     let keys = crate::token::KeyRing::random(&SystemRng).unwrap();
     let tokens = crate::Tokens::builder(crate::MemoryStore::new(10).unwrap(), keys);
     let (tokens, suspect) = (tokens.build().unwrap(), Suspect::Plugin(store.clone()));
-    let barrier = std::sync::Barrier::new(2);
-    for _ in 0..2000 {
-        let admitted = admission.admit(&of(&store)).unwrap();
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                barrier.wait();
-                let _ = admitted.confirm();
-            });
-            barrier.wait();
+    let admitted = admission.admit(&of(&store)).unwrap();
+    std::thread::scope(|scope| {
+        let held = admission.0.shelf.as_ref().unwrap().hold();
+        let arriving = scope.spawn(|| admitted.confirm());
+        // It has seen that it is not kept out and is not on the shelf yet: nobody may put it in quarantine now.
+        let (mut seen, mut looks) = (0, 0);
+        while seen < 1000 {
+            looks += 1;
+            assert!(looks < 20_000_000, "the door is open");
+            seen = match admission.0.quarantine.is_locked() {
+                true => seen + 1,
+                false => 0,
+            };
+            std::thread::yield_now();
+        }
+        let putting = scope.spawn(|| {
             let mut quarantine = std::pin::pin!(admission.quarantine(&tokens, &suspect));
             let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-            assert!(quarantine.as_mut().poll(&mut context).is_ready());
+            quarantine.as_mut().poll(&mut context).is_ready()
         });
-        assert!(admission.admit(&of(&cache)).is_err());
-        admission.release(&suspect);
-    }
+        drop(held);
+        arriving.join().unwrap().unwrap();
+        assert!(putting.join().unwrap());
+    });
+    admission.release(&suspect);
+    assert!(admission.admit(&of(&cache)).is_err());
 }
 
 #[test]
