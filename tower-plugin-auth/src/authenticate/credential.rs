@@ -143,3 +143,27 @@ pub(super) fn mark_sensitive(headers: &mut HeaderMap, name: &HeaderName) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_of_the_header_is_marked_and_the_map_does_not_grow() {
+        for count in 0..4 {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-other", HeaderValue::from_static("a"));
+            for _ in 0..count {
+                headers.append(AUTHORIZATION, HeaderValue::from_static("Bearer b"));
+            }
+            let capacity = headers.capacity();
+            mark_sensitive(&mut headers, &AUTHORIZATION);
+
+            let mut values = headers.get_all(AUTHORIZATION).iter();
+            assert!(values.all(HeaderValue::is_sensitive), "{count}");
+            assert!(!headers["x-other"].is_sensitive());
+            assert_eq!(headers.len(), 1 + count);
+            assert_eq!(headers.capacity(), capacity);
+        }
+    }
+}
