@@ -47,7 +47,10 @@ impl Default for Realm {
 
 /// What the layers say when they refuse. Made when a layer is built, shared by its services.
 #[derive(Clone)]
-pub(crate) struct Refusals {
+pub(crate) struct Refusals(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
     realm: Realm,
     schemes: Arc<[Cow<'static, str>]>,
     challenges: Arc<[Challenge]>,
@@ -62,29 +65,31 @@ impl Refusals {
     pub(crate) fn new(schemes: impl IntoIterator<Item = Cow<'static, str>>) -> Self {
         let each_once = each_once(schemes);
         let realm = Realm::default();
-        Self {
+        Self(Arc::new(Inner {
             challenges: Challenge::of(&realm, &each_once),
             schemes: each_once.into(),
             realm,
             body: None,
-        }
+        }))
     }
 
     pub(crate) fn set_schemes(&mut self, schemes: impl IntoIterator<Item = Cow<'static, str>>) {
-        self.schemes = each_once(schemes).into();
-        self.challenges = Challenge::of(&self.realm, &self.schemes);
+        let inner = Arc::make_mut(&mut self.0);
+        inner.schemes = each_once(schemes).into();
+        inner.challenges = Challenge::of(&inner.realm, &inner.schemes);
     }
 
     pub(crate) fn set_realm(&mut self, realm: Realm) {
-        self.challenges = Challenge::of(&realm, &self.schemes);
-        self.realm = realm;
+        let inner = Arc::make_mut(&mut self.0);
+        inner.challenges = Challenge::of(&realm, &inner.schemes);
+        inner.realm = realm;
     }
 
     pub(crate) fn set_body<F>(&mut self, body: F)
     where
         F: Fn(&Rejection) -> Response<Bytes> + Send + Sync + 'static,
     {
-        self.body = Some(Arc::new(body));
+        Arc::make_mut(&mut self.0).body = Some(Arc::new(body));
     }
 
     /// Nobody is known to be calling.
@@ -177,7 +182,7 @@ impl Refusals {
         rejection: Rejection,
         request: &HeaderMap,
     ) -> Response<ResponseBody<B>> {
-        match &self.body {
+        match &self.0.body {
             None => rejection.into_response(request),
             Some(body) => rejection.into_response_with(request, |rejection| body(rejection)),
         }
@@ -188,7 +193,7 @@ impl Refusals {
         rejection: Rejection,
         which: impl Fn(&Challenge) -> &HeaderValue,
     ) -> Rejection {
-        let values = self.challenges.iter().map(which);
+        let values = self.0.challenges.iter().map(which);
         values.fold(rejection, |rejection, value| {
             rejection.with_header(WWW_AUTHENTICATE, value.clone())
         })
@@ -198,15 +203,15 @@ impl Refusals {
 impl Default for Refusals {
     /// Challenges of the scheme `Bearer`.
     fn default() -> Self {
-        Self::new([BEARER])
+        Self::new([Cow::Borrowed(BEARER)])
     }
 }
 
 impl fmt::Debug for Refusals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Refusals")
-            .field("realm", &self.realm)
-            .field("schemes", &self.schemes)
+            .field("realm", &self.0.realm)
+            .field("schemes", &self.0.schemes)
             .finish_non_exhaustive()
     }
 }
@@ -249,7 +254,7 @@ fn each_once(schemes: impl IntoIterator<Item = Cow<'static, str>>) -> Vec<Cow<'s
         }
     }
     if each_once.is_empty() {
-        each_once.push(BEARER);
+        each_once.push(Cow::Borrowed(BEARER));
     }
     each_once
 }
@@ -270,7 +275,7 @@ pub(crate) fn is_tchar(byte: u8) -> bool {
 pub(crate) const AUTHENTICATION_UNAVAILABLE: &str = "AUTHENTICATION_UNAVAILABLE";
 pub(crate) const INVALID_REQUEST: &str = "INVALID_REQUEST";
 
-pub(crate) const BEARER: Cow<'static, str> = Cow::Borrowed("Bearer");
+pub(crate) const BEARER: &str = "Bearer";
 
 /// For a store that does not know when it will be back.
 const RETRY_AFTER: Duration = Duration::from_secs(1);

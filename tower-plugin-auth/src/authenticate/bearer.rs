@@ -84,7 +84,9 @@ impl<S: TokenStore> Authenticator for BearerAuthenticator<S> {
     }
 
     fn mark_sensitive(&self, headers: &mut HeaderMap) {
-        mark_sensitive(headers, &AUTHORIZATION);
+        if *self.header.name() != AUTHORIZATION {
+            mark_sensitive(headers, &AUTHORIZATION);
+        }
         self.header.mark_sensitive(headers);
     }
 

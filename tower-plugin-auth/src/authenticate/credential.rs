@@ -24,7 +24,23 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct CredentialHeader {
     name: HeaderName,
-    scheme: Option<Arc<str>>,
+    scheme: Option<Scheme>,
+}
+
+/// A clone of the one that nearly all use counts nothing: a service is cloned for every request.
+#[derive(Clone, Debug)]
+enum Scheme {
+    Bearer,
+    Other(Arc<str>),
+}
+
+impl Scheme {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Bearer => BEARER,
+            Self::Other(scheme) => scheme,
+        }
+    }
 }
 
 impl CredentialHeader {
@@ -33,7 +49,7 @@ impl CredentialHeader {
     pub fn bearer() -> Self {
         Self {
             name: AUTHORIZATION,
-            scheme: Some(BEARER.into()),
+            scheme: Some(Scheme::Bearer),
         }
     }
 
@@ -56,14 +72,14 @@ impl CredentialHeader {
                 "1 to 32 letters, digits and characters of \"!#$%&'*+-.^_`|~\"",
             ));
         }
-        self.scheme = Some(scheme.into());
+        self.scheme = Some(Scheme::Other(scheme.into()));
         Ok(self)
     }
 
     /// The one credential; it may be empty.
     pub(crate) fn read<'a>(&self, headers: &'a HeaderMap) -> Result<&'a [u8], AuthError> {
         let value = at_most_one(headers, &self.name)?.ok_or(AuthError::Missing)?;
-        let Some(scheme) = &self.scheme else {
+        let Some(scheme) = self.scheme.as_ref().map(Scheme::as_str) else {
             return Ok(value.as_bytes().trim_ascii());
         };
         let Some((sent, rest)) = value.as_bytes().split_at_checked(scheme.len()) else {
@@ -83,7 +99,7 @@ impl CredentialHeader {
 
     #[cfg(feature = "client")]
     pub(crate) fn scheme(&self) -> Option<&str> {
-        self.scheme.as_deref()
+        self.scheme.as_ref().map(Scheme::as_str)
     }
 
     pub(super) fn mark_sensitive(&self, headers: &mut HeaderMap) {
@@ -93,14 +109,9 @@ impl CredentialHeader {
     /// The scheme to name in a challenge. A header other than `Authorization` has none registered;
     /// `ApiKey` is what is commonly sent.
     pub(crate) fn challenge(&self) -> Cow<'static, str> {
-        match &self.scheme {
-            Some(scheme) if self.name == AUTHORIZATION => {
-                if **scheme == *BEARER {
-                    BEARER
-                } else {
-                    Cow::Owned((**scheme).to_owned())
-                }
-            }
+        match self.scheme.as_ref().map(Scheme::as_str) {
+            Some(BEARER) if self.name == AUTHORIZATION => Cow::Borrowed(BEARER),
+            Some(scheme) if self.name == AUTHORIZATION => Cow::Owned(scheme.to_owned()),
             _ => Cow::Borrowed("ApiKey"),
         }
     }
@@ -119,9 +130,40 @@ pub(super) fn at_most_one<'a>(
 }
 
 pub(super) fn mark_sensitive(headers: &mut HeaderMap, name: &HeaderName) {
-    if let Entry::Occupied(mut values) = headers.entry(name) {
+    let Some(first) = headers.get_mut(name) else {
+        return;
+    };
+    first.set_sensitive(true);
+    // Hardly any request has more than one, and `entry` makes room for one more header before it looks.
+    if headers.get_all(name).iter().nth(1).is_some()
+        && let Entry::Occupied(mut values) = headers.entry(name)
+    {
         for value in values.iter_mut() {
             value.set_sensitive(true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_of_the_header_is_marked_and_the_map_does_not_grow() {
+        for count in 0..4 {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-other", HeaderValue::from_static("a"));
+            for _ in 0..count {
+                headers.append(AUTHORIZATION, HeaderValue::from_static("Bearer b"));
+            }
+            let capacity = headers.capacity();
+            mark_sensitive(&mut headers, &AUTHORIZATION);
+
+            let mut values = headers.get_all(AUTHORIZATION).iter();
+            assert!(values.all(HeaderValue::is_sensitive), "{count}");
+            assert!(!headers["x-other"].is_sensitive());
+            assert_eq!(headers.len(), 1 + count);
+            assert_eq!(headers.capacity(), capacity);
         }
     }
 }

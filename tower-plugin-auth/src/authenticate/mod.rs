@@ -88,7 +88,7 @@ pub trait Authenticator {
     /// The schemes named in challenges (RFC 9110, section 11.3), asked when a layer is built. `Bearer`
     /// by default.
     fn schemes(&self) -> Vec<Cow<'static, str>> {
-        vec![BEARER]
+        vec![Cow::Borrowed(BEARER)]
     }
 
     /// Whether an answer that has to wait is never [`AuthError::Missing`]. [`FirstOf`] then need not
