@@ -32,7 +32,15 @@ struct Host {
 impl Host {
     async fn start(arguments: &[&str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let options = Options::try_parse_from([&["plugin-host"], arguments].concat()).unwrap();
+        // Copies on one Redis sign with the same keys.
+        let keys = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(keys.path(), format!("1 {}\n", "07".repeat(32))).unwrap();
+        let own = [
+            "plugin-host",
+            "--token-key-file",
+            keys.path().to_str().unwrap(),
+        ];
+        let options = Options::try_parse_from([&own, arguments].concat()).unwrap();
         let bounds = options.bounds();
         let (config, _) = options.into_config(Some(SECRET.to_owned())).unwrap();
         let state = Arc::new(HostState::new(config, Arc::new(SystemClock::new())).unwrap());
