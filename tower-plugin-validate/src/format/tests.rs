@@ -17,6 +17,19 @@ struct Table {
     refused: &'static [&'static str],
 }
 
+/// F48: the pattern of the reference took these for versions of semver, and left out what semver has.
+#[test]
+fn f48_a_version_is_one_of_semver_and_not_of_the_old_pattern() {
+    for wrong in ["01.02.03", "1.0.0-..", "1.0.0-a..b", "1.0.0-01"] {
+        assert!(
+            semver::is_lenient(wrong.as_bytes()),
+            "{wrong:?} used to pass"
+        );
+        assert!(!semver::is_exact(wrong.as_bytes()), "{wrong:?}");
+    }
+    assert!(semver::is_exact(b"1.0.0+build.5") && !semver::is_lenient(b"1.0.0+build.5"));
+}
+
 #[test]
 fn what_has_the_form_passes_and_nothing_else_does() {
     for table in TABLES {
