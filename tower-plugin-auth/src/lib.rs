@@ -213,6 +213,7 @@ pub mod transport;
 mod config;
 #[cfg(all(any(feature = "audit-file", feature = "encrypted-file"), unix))]
 mod file;
+mod gated;
 mod header;
 mod random;
 mod refusal;

@@ -10,13 +10,12 @@ use std::sync::Arc;
 use http::request::Parts;
 use tower_plugin_core::Principal;
 
-mod future;
 mod layer;
 pub(crate) mod permissions;
 mod require;
 mod service;
 
-pub use future::ResponseFuture;
+pub use crate::gated::ResponseFuture;
 pub use layer::AuthorizeLayer;
 pub use permissions::{Callers, InvalidPermission, Permission, Permissions, is_listed};
 pub use require::RequireLayer;

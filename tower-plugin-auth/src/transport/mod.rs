@@ -5,14 +5,13 @@
 
 pub(crate) mod connection;
 mod forwarded;
-mod future;
 mod layer;
 mod service;
 pub(crate) mod warning;
 
+pub use crate::gated::ResponseFuture;
 pub use connection::{LocalSocket, TlsInfo};
 pub use forwarded::ForwardedProto;
-pub use future::ResponseFuture;
 pub use layer::{RequireSecureTransportLayer, SecureTransport};
 pub use service::RequireSecureTransport;
 pub use warning::DISABLE_TLS_WARNING;

@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 use tower_plugin_core::ResponseBody;
 
 pin_project! {
-    /// The response of [`RequireSecureTransport`](super::RequireSecureTransport): a refusal, or what the inner service answers.
+    /// The response of a layer that decides at once: a refusal, or what the inner service answers.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F, B> {
         #[pin]
@@ -19,13 +19,13 @@ pin_project! {
 }
 
 impl<F, B> ResponseFuture<F, B> {
-    pub(super) fn calling(future: F) -> Self {
+    pub(crate) fn calling(future: F) -> Self {
         Self {
             state: State::Calling { future },
         }
     }
 
-    pub(super) fn rejected(response: Response<ResponseBody<B>>) -> Self {
+    pub(crate) fn rejected(response: Response<ResponseBody<B>>) -> Self {
         Self {
             state: State::Rejected {
                 response: Some(response),
