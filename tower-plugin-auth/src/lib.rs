@@ -218,6 +218,7 @@ mod header;
 mod random;
 mod refusal;
 mod tokens;
+mod wiped;
 
 pub use admission::Admission;
 pub use authenticate::{AuthError, AuthLayer, Authenticator, BearerAuthenticator};

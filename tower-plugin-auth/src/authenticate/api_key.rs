@@ -4,7 +4,6 @@ use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION, request::Parts};
 use sha2::Sha256;
 use tower_plugin_core::Principal;
-use zeroize::Zeroizing;
 
 use super::{
     AuthError, Authenticator, CredentialHeader, CredentialProblem, credential::mark_sensitive,
@@ -12,6 +11,7 @@ use super::{
 use crate::{
     Answer,
     token::{Rng, RngError},
+    wiped::Wiped,
 };
 
 /// Accepts one of a fixed set of keys in `X-API-Key`, or in a [header](Self::with_header) of another name.
@@ -123,7 +123,7 @@ impl ApiKeys {
         keys: impl IntoIterator<Item = (K, Principal)>,
         rng: &impl Rng,
     ) -> Result<Self, InvalidApiKeys> {
-        let mut digest_key = Zeroizing::new([0; 32]);
+        let mut digest_key = Wiped::<32>::zeros();
         rng.fill(&mut *digest_key).map_err(InvalidApiKeys::Rng)?;
         let mac = Hmac::new_from_slice(&*digest_key)
             .map_err(|error| InvalidApiKeys::Rng(RngError::new(error)))?;

@@ -2,29 +2,29 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use zeroize::Zeroizing;
 
 use super::LinkId;
+use crate::wiped::Wiped;
 
 /// The signature of a token: the key to whatever may be added to it.
 #[derive(Clone)]
-pub(super) struct Signature(Zeroizing<[u8; SIGNATURE_LEN]>);
+pub(super) struct Signature(Wiped<SIGNATURE_LEN>);
 
 impl Signature {
-    pub(super) fn new(bytes: Zeroizing<[u8; SIGNATURE_LEN]>) -> Self {
+    pub(super) fn new(bytes: Wiped<SIGNATURE_LEN>) -> Self {
         Self(bytes)
     }
 
     /// That of the token with one caveat more. The way back is as long as guessing a key.
     pub(super) fn extend(&self, caveat: &[u8]) -> Self {
         // HMAC fills up a short key with zeros (RFC 2104, section 2).
-        let mut key = Zeroizing::new([0; BLOCK_LEN]);
+        let mut key = Wiped::<BLOCK_LEN>::zeros();
         for (to, from) in key.iter_mut().zip(&*self.0) {
             *to = *from;
         }
         let mut mac = Hmac::<Sha256>::new((&*key).into());
         mac.update(caveat);
-        Self(Zeroizing::new(mac.finalize().into_bytes().into()))
+        Self(Wiped::new(mac.finalize().into_bytes().into()))
     }
 
     pub(super) fn link(&self) -> LinkId {

@@ -9,7 +9,7 @@ use super::{
     Caveat, MAX_CAVEATS, MAX_LEN, Restriction, caveat,
     chain::{SIGNATURE_LEN, Signature},
 };
-use crate::token::TokenId;
+use crate::{token::TokenId, wiped::Wiped};
 
 /// A grant's token as a caller sent it: well formed, and nothing more is known about it.
 ///
@@ -129,7 +129,7 @@ impl PresentedGrant {
 
     pub(super) fn signature(&self) -> Signature {
         let signature = self.parts().map(|(.., signature)| *signature);
-        Signature::new(Zeroizing::new(signature.unwrap_or_default()))
+        Signature::new(Wiped::new(signature.unwrap_or_default()))
     }
 
     /// With one caveat more, if it fits.

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use zeroize::Zeroizing;
-
 use super::{GrantToken, PresentedGrant, chain::Signature};
-use crate::token::{KeyRing, Rng, RngError, TokenId};
+use crate::{
+    token::{KeyRing, Rng, RngError, TokenId},
+    wiped::Wiped,
+};
 
 /// Makes a new grant: the token for its holder, and the salt for a record.
 ///
@@ -13,7 +14,7 @@ use crate::token::{KeyRing, Rng, RngError, TokenId};
 ///
 /// [`RngError`] if there is no randomness to be had; nothing was made then.
 pub fn mint(keys: &KeyRing, rng: &impl Rng) -> Result<MintedGrant, RngError> {
-    let (mut id, mut salt) = ([0; 16], Salt::default());
+    let (mut id, mut salt) = ([0; 16], Salt(Wiped::zeros()));
     rng.fill(&mut id)?;
     rng.fill(&mut *salt.0)?;
     let id = TokenId::from_bytes(id);
@@ -57,8 +58,8 @@ impl MintedGrant {
 }
 
 /// What a store adds to a key to begin a chain. Of no use without the key, and yet not shown by `Debug`.
-#[derive(Clone, Default)]
-pub(super) struct Salt(pub(super) Zeroizing<[u8; 32]>);
+#[derive(Clone)]
+pub(super) struct Salt(pub(super) Wiped<32>);
 
 impl fmt::Debug for Salt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,6 +6,7 @@ use base64::{DecodeError, DecodeSliceError, Engine, engine::general_purpose::URL
 use zeroize::Zeroizing;
 
 use super::{SecretToken, TokenId};
+use crate::wiped::Wiped;
 
 /// The length in bytes of every token.
 pub const TOKEN_LEN: usize = PREFIX_LEN + TEXT_LEN;
@@ -67,7 +68,7 @@ impl TokenKind {
 pub struct PresentedToken {
     kind: TokenKind,
     id: TokenId,
-    secret: Zeroizing<[u8; SECRET_LEN]>,
+    secret: Wiped<SECRET_LEN>,
 }
 
 impl PresentedToken {
@@ -95,7 +96,7 @@ impl PresentedToken {
         };
         let kind = TokenKind::from_prefix(prefix).ok_or(MalformedToken::Prefix)?;
 
-        let mut body = Zeroizing::new([0; BODY_LEN]);
+        let mut body = Wiped::<BODY_LEN>::zeros();
         match URL_SAFE_NO_PAD.decode_slice(text, &mut *body) {
             Ok(BODY_LEN) => {}
             Ok(_)
@@ -118,7 +119,7 @@ impl PresentedToken {
         Ok(Self {
             kind,
             id: TokenId::from_bytes(*id),
-            secret: Zeroizing::new(*secret),
+            secret: Wiped::new(*secret),
         })
     }
 
@@ -177,7 +178,7 @@ impl std::error::Error for MalformedToken {}
 
 /// Writes the text of a token.
 pub(super) fn encode(kind: TokenKind, id: TokenId, secret: &[u8; SECRET_LEN]) -> SecretToken {
-    let mut body = Zeroizing::new([0; BODY_LEN]);
+    let mut body = Wiped::<BODY_LEN>::zeros();
     for (to, from) in body.iter_mut().zip(id.as_bytes().iter().chain(secret)) {
         *to = *from;
     }

@@ -6,13 +6,13 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::Choice;
 use tower_plugin_core::Principal;
-use zeroize::Zeroizing;
 
 use super::{
     PresentedToken, Record, Rng, RngError, TokenId, TokenKind,
     format::{ID_LEN, SECRET_LEN},
     same::same_digest,
 };
+use crate::wiped::Wiped;
 
 /// One key of a [`KeyRing`] and the number records name it by.
 ///
@@ -75,12 +75,12 @@ impl Pepper {
     }
 
     /// Another domain than that of any token: the two are never the same.
-    fn chain_root(&self, id: &TokenId, salt: &[u8; 32]) -> Zeroizing<[u8; 32]> {
+    fn chain_root(&self, id: &TokenId, salt: &[u8; 32]) -> Wiped<32> {
         let mut mac = self.mac.clone();
         mac.update(b"tpg/c/1");
         mac.update(id.as_bytes());
         mac.update(salt);
-        Zeroizing::new(mac.finalize().into_bytes().into())
+        Wiped::new(mac.finalize().into_bytes().into())
     }
 }
 
@@ -145,7 +145,7 @@ impl KeyRing {
     ///
     /// [`RngError`] if there is no randomness to be had.
     pub fn random(rng: &impl Rng) -> Result<Self, RngError> {
-        let mut key = Zeroizing::new([0; Pepper::MIN_LEN]);
+        let mut key = Wiped::<{ Pepper::MIN_LEN }>::zeros();
         rng.fill(&mut *key)?;
         let active = Pepper::new(0, &*key).map_err(RngError::new)?;
         Ok(Self::of_one(active))
@@ -210,7 +210,7 @@ impl KeyRing {
         version: u32,
         id: &TokenId,
         salt: &[u8; 32],
-    ) -> (Zeroizing<[u8; 32]>, bool) {
+    ) -> (Wiped<32>, bool) {
         let pepper = self.find(version);
         let root = pepper.unwrap_or(&self.active).chain_root(id, salt);
         (root, pepper.is_some())

@@ -1,11 +1,10 @@
 //! Engine: a new token, before any store knows it.
 
-use zeroize::Zeroizing;
-
 use super::{
     KeyRing, Rng, RngError, SecretToken, TokenId, TokenKind, Verifier,
     format::{self, ID_LEN, SECRET_LEN},
 };
+use crate::wiped::Wiped;
 
 /// Makes a new token: the text for its owner and the digest for a store.
 ///
@@ -13,9 +12,9 @@ use super::{
 ///
 /// [`RngError`] if there is no randomness to be had; nothing was made then.
 pub fn mint(kind: TokenKind, keys: &KeyRing, rng: &impl Rng) -> Result<Minted, RngError> {
-    let mut random = Zeroizing::new([0; ID_LEN + SECRET_LEN]);
+    let mut random = Wiped::<{ ID_LEN + SECRET_LEN }>::zeros();
     rng.fill(&mut *random)?;
-    let (mut id, mut secret) = ([0; ID_LEN], Zeroizing::new([0; SECRET_LEN]));
+    let (mut id, mut secret) = ([0; ID_LEN], Wiped::<SECRET_LEN>::zeros());
     for (to, from) in id.iter_mut().chain(&mut *secret).zip(&*random) {
         *to = *from;
     }

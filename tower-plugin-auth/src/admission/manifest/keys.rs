@@ -9,6 +9,7 @@ use super::{ManifestError, ManifestErrorKind, wire};
 use crate::{
     config::InvalidConfig,
     token::{Rng, RngError},
+    wiped::Wiped,
 };
 
 /// The public keys whose signatures a host believes, by the id manifests name them by.
@@ -96,7 +97,7 @@ impl ManifestKey {
     ///
     /// [`RngError`] if there is no randomness.
     pub fn generate(rng: &impl Rng) -> Result<Self, RngError> {
-        let mut seed = zeroize::Zeroizing::new([0; Self::LEN]);
+        let mut seed = Wiped::<{ Self::LEN }>::zeros();
         rng.fill(&mut *seed)?;
         Ok(Self::from_seed(&seed))
     }

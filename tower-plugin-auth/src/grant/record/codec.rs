@@ -2,13 +2,12 @@
 
 use std::{fmt, num::NonZeroU32, sync::Arc};
 
-use zeroize::Zeroizing;
-
 use super::GrantRecord;
 use crate::{
     authorize::Permission,
     grant::{Holder, Thumbprint, mint::Salt},
     token::{Reader, Writer},
+    wiped::Wiped,
 };
 
 impl GrantRecord {
@@ -67,7 +66,7 @@ fn read(reader: &mut Reader<'_>) -> Option<GrantRecord> {
     }
     let id = reader.id()?;
     let key_version = u32::from_be_bytes(*reader.array()?);
-    let salt = Salt(Zeroizing::new(*reader.array()?));
+    let salt = Salt(Wiped::new(*reader.array()?));
     let holder = match reader.byte()? {
         b'b' => Holder::Bearer,
         b'c' => Holder::Certificate(Thumbprint::from_bytes(*reader.array()?)),

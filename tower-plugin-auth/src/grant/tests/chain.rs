@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::grant::chain::Signature;
+use crate::{grant::chain::Signature, wiped::Wiped};
 
 #[test]
 fn a_key_without_the_salt_and_a_salt_without_the_key_forge_nothing() {
@@ -11,7 +11,7 @@ fn a_key_without_the_salt_and_a_salt_without_the_key_forge_nothing() {
     let minted = mint(&keys, &SystemRng).unwrap();
     let record = record(&minted);
     let get = asked("GET", "/", &owner);
-    let forged = |root: zeroize::Zeroizing<[u8; 32]>| {
+    let forged = |root: Wiped<32>| {
         let forged = PresentedGrant::assemble(record.id(), &[], &Signature::new(root));
         check(&keys, &forged, Some(&record), &get).map(|_| ())
     };
@@ -25,7 +25,7 @@ fn a_key_without_the_salt_and_a_salt_without_the_key_forge_nothing() {
         forged(self::keys().chain_root(version, &id, salt).0),
         mismatch
     );
-    assert_eq!(forged(zeroize::Zeroizing::new(*salt)), mismatch);
+    assert_eq!(forged(Wiped::new(*salt)), mismatch);
 }
 
 #[test]
