@@ -39,12 +39,15 @@ pub struct Finding {
     pub nanos: f64,
 }
 
+/// One measurement: of which class, and how many nanoseconds it took.
+pub type Taken = (Class, f64);
+
 /// Takes that many measurements.
-pub fn compare(probe: &mut dyn Probe, measurements: usize) -> Finding {
+pub fn measure(probe: &mut dyn Probe, measurements: usize) -> Vec<Taken> {
     let clock = SystemClock::new();
-    let order = order(measurements + measurements / 10);
-    let mut taken = Vec::with_capacity(order.len());
-    for class in order {
+    let warm_up = measurements / 10;
+    let mut taken = Vec::with_capacity(measurements + warm_up);
+    for class in order(measurements + warm_up) {
         probe.prepare(class);
         // What preparing has left under way must not run into what is timed.
         let ready = clock.monotonic_nanos() + PAUSE;
@@ -58,10 +61,17 @@ pub fn compare(probe: &mut dyn Probe, measurements: usize) -> Finding {
         taken.push((class, took as f64));
     }
     // What comes first meets cold caches.
-    let taken = &taken[measurements / 10..];
-    Finding {
-        t: largest(taken),
-        nanos: difference(taken),
+    taken.split_off(warm_up)
+}
+
+impl Finding {
+    /// What these measurements say.
+    #[must_use]
+    pub fn of(taken: &[Taken]) -> Self {
+        Self {
+            t: largest(taken),
+            nanos: difference(taken),
+        }
     }
 }
 
@@ -73,7 +83,7 @@ fn order(count: usize) -> Vec<Class> {
     bits.into_iter().map(class).collect()
 }
 
-fn largest(taken: &[(Class, f64)]) -> f64 {
+fn largest(taken: &[Taken]) -> f64 {
     let mut sorted: Vec<_> = taken.iter().map(|(_, took)| *took).collect();
     sorted.sort_by(f64::total_cmp);
     let crops = (1..=CROPS).map(|crop| {
@@ -86,7 +96,7 @@ fn largest(taken: &[(Class, f64)]) -> f64 {
         .fold(0.0, f64::max)
 }
 
-fn difference(taken: &[(Class, f64)]) -> f64 {
+fn difference(taken: &[Taken]) -> f64 {
     let mean = |class| {
         let of_class = taken.iter().filter(|(of, _)| *of == class);
         let mut sorted: Vec<_> = of_class.map(|(_, took)| *took).collect();
@@ -98,7 +108,7 @@ fn difference(taken: &[(Class, f64)]) -> f64 {
 }
 
 /// Welch's t of the measurements up to this limit.
-fn t(taken: &[(Class, f64)], limit: f64) -> f64 {
+fn t(taken: &[Taken], limit: f64) -> f64 {
     let (mut a, mut b) = (Moments::default(), Moments::default());
     for (class, took) in taken.iter().filter(|(_, took)| *took <= limit) {
         match class {

@@ -2,10 +2,13 @@
 //!
 //! A leak shows again and again; what a busy machine makes up does not. So a comparison holds if one of
 //! three attempts finds nothing, and a control that leaks must be found out by each.
+//!
+//! Where code, stack and heap happen to lie makes some tenths of a nanosecond between two inputs, in favour of either,
+//! for as long as a process lives. So each attempt is spread over many processes.
 
 use std::{
     hint::black_box,
-    process::ExitCode,
+    process::{Command, ExitCode, Stdio},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -16,17 +19,23 @@ use tower_plugin_auth::{
     Answer, Clock, MemoryStore, Principal, SystemClock, SystemRng, TokenStore, Tokens,
     token::{KeyRing, Pepper, PresentedToken, Record, Rng, TOKEN_LEN, TokenKind, check, mint},
 };
-use tower_plugin_benches::dudect::{Class, Finding, Probe, compare};
+use tower_plugin_benches::dudect::{Class, Finding, Probe, Taken, measure};
 
 /// Compares how long checks of tokens take that must not be told apart.
 #[derive(Parser)]
 struct Arguments {
-    /// How often each comparison measures.
+    /// How often each attempt measures.
     #[arg(long, default_value_t = 500_000)]
     measurements: usize,
+    /// Over how many processes an attempt is spread.
+    #[arg(long, default_value_t = 2_000)]
+    processes: usize,
     /// Run only the comparisons whose name contains this.
     #[arg(long, value_name = "NAME", default_value = "")]
     filter: String,
+    /// Print the measurements of the comparison of this place in the list, and no more.
+    #[arg(long, hide = true)]
+    measure: Option<usize>,
 }
 
 struct Comparison {
@@ -44,23 +53,21 @@ enum Bound {
 }
 
 fn main() -> ExitCode {
-    let Arguments {
-        measurements,
-        filter,
-    } = Arguments::parse();
+    let arguments = Arguments::parse();
+    if let Some(at) = arguments.measure {
+        let mut probe = (comparisons()[at].set_up)();
+        for (class, took) in measure(&mut *probe, arguments.measurements) {
+            println!("{class:?} {took}");
+        }
+        return ExitCode::SUCCESS;
+    }
     let mut failed = false;
-    for Comparison {
-        name,
-        bound,
-        set_up,
-    } in comparisons()
-    {
-        if !name.contains(&filter) {
+    for (at, Comparison { name, bound, .. }) in comparisons().into_iter().enumerate() {
+        if !name.contains(&arguments.filter) {
             continue;
         }
-        let attempts: Vec<_> = (0..ATTEMPTS)
-            .map(|_| compare(&mut *set_up(), measurements))
-            .collect();
+        let attempt = |_| Finding::of(&in_many_processes(at, &arguments));
+        let attempts: Vec<_> = (0..ATTEMPTS).map(attempt).collect();
         let least = attempts.iter().map(|found| found.t);
         let least = least.fold(f64::INFINITY, f64::min);
         let (held, wanted) = match bound {
@@ -82,6 +89,26 @@ fn main() -> ExitCode {
     } else {
         ExitCode::SUCCESS
     }
+}
+
+fn in_many_processes(at: usize, arguments: &Arguments) -> Vec<Taken> {
+    let this = std::env::current_exe().expect("a path");
+    let measurements = (arguments.measurements / arguments.processes).max(1);
+    let mut taken = Vec::new();
+    for _ in 0..arguments.processes {
+        let mut command = Command::new(&this);
+        command.args(["--measure", &at.to_string()]);
+        command.args(["--measurements", &measurements.to_string()]);
+        let output = command.stderr(Stdio::inherit()).output().expect("started");
+        assert!(output.status.success(), "{}", output.status);
+        let lines = String::from_utf8(output.stdout).expect("text");
+        taken.extend(lines.lines().map(|line| match line.split_once(' ') {
+            Some(("A", took)) => (Class::A, took.parse().expect("a number")),
+            Some(("B", took)) => (Class::B, took.parse().expect("a number")),
+            _ => panic!("{line}"),
+        }));
+    }
+    taken
 }
 
 fn comparisons() -> Vec<Comparison> {
@@ -113,17 +140,16 @@ fn comparisons() -> Vec<Comparison> {
         alike("check: digest's first or last byte", || {
             Engine::probe([Kind::DigestWrongAt(0), Kind::DigestWrongAt(31)])
         }),
+        alike("check: known or unknown id", || {
+            Engine::probe([Kind::WrongAt(LAST), Kind::Unknown])
+        }),
         alike("tokens: twice the same", || {
             InMemory::probe([Kind::WrongAt(LAST), Kind::WrongAt(LAST)])
         }),
         alike("tokens: first or last byte wrong", || {
             InMemory::probe([Kind::WrongAt(FIRST), Kind::WrongAt(LAST)])
         }),
-        // The same work, on a record that lies somewhere else: which of the two is faster changes from
-        // run to run, by a nanosecond or so. An id is no secret: it is shown, logged and revoked by.
-        told("check: known or unknown id", || {
-            Engine::probe([Kind::WrongAt(LAST), Kind::Unknown])
-        }),
+        // Whether a lookup finds something shows. An id is no secret: it is shown, logged and revoked by.
         told("tokens: known or unknown id", || {
             InMemory::probe([Kind::WrongAt(LAST), Kind::Unknown])
         }),
@@ -158,7 +184,8 @@ struct Base {
 #[repr(align(128))]
 struct Sample {
     text: [u8; TOKEN_LEN],
-    record: Option<Record>,
+    record: Arc<Record>,
+    is_known: bool,
 }
 
 impl Base {
@@ -178,7 +205,8 @@ impl Base {
     }
 
     fn sample(&self, kind: Kind) -> Sample {
-        let (mut random, mut record) = (self.random, Some(self.record.clone()));
+        let (mut random, mut record) = (self.random, self.record.clone());
+        let is_known = !matches!(kind, Kind::Unknown);
         let [another, ..]: [u8; RANDOM] = crate::random();
         let another = another.max(1);
         match kind {
@@ -189,19 +217,19 @@ impl Base {
                 let mut bytes = self.record.to_bytes();
                 let starts = bytes.windows(32).position(|window| window == digest);
                 bytes[starts.expect("kept as it is") + place] ^= another;
-                record = Some(Record::from_bytes(&bytes).expect("a record"));
+                record = Record::from_bytes(&bytes).expect("a record");
             }
             Kind::Unknown => {
                 // Of the same shard and the same bucket: only the middle of the id is another.
                 random[12] ^= another;
-                record = None;
             }
         }
         let minted = mint(TokenKind::Runtime, &self.keys, &Fixed(random)).expect("bytes");
         let text = minted.token().expose().as_bytes();
         Sample {
             text: text.try_into().expect("of one length"),
-            record,
+            record: Arc::new(record),
+            is_known,
         }
     }
 
@@ -246,38 +274,76 @@ impl Samples {
 }
 
 /// The engine's verdict on a token and a record.
+///
+/// Asked of several, so that where a record lies in its cache lines, and what stands in for one, is any place.
 struct Engine {
-    base: Base,
+    places: Vec<Place>,
+    turn: usize,
+}
+
+struct Place {
+    base: Box<Base>,
     samples: Samples,
     text: [u8; TOKEN_LEN],
-    record: Option<Record>,
+    record: Arc<Record>,
+    is_known: bool,
+    /// What lies between the others.
+    _gaps: [Vec<u8>; 2],
 }
 
 impl Engine {
     fn probe(kinds: [Kind; 2]) -> Box<dyn Probe> {
-        let base = Base::new();
-        let first = base.sample(Kind::Right);
+        let place = |_| {
+            let gap = |random| vec![0; 16 * usize::from(random)];
+            let [one, other, ..] = random();
+            let before = gap(one);
+            let base = Box::new(Base::new());
+            let between = gap(other);
+            let first = base.sample(Kind::Right);
+            Place {
+                samples: base.samples(kinds),
+                text: first.text,
+                record: first.record,
+                is_known: true,
+                base,
+                _gaps: [before, between],
+            }
+        };
         Box::new(Self {
-            samples: base.samples(kinds),
-            text: first.text,
-            record: first.record,
-            base,
+            places: (0..PLACES).map(place).collect(),
+            turn: 0,
         })
     }
 }
 
 impl Probe for Engine {
     fn prepare(&mut self, class: Class) {
-        let sample = self.samples.next(class);
-        self.text = sample.text;
-        self.record.clone_from(&sample.record);
+        self.turn = (self.turn + 1) % self.places.len();
+        self.places[self.turn].prepare(class);
     }
 
     fn run(&mut self) {
-        let Base { keys, now, .. } = &self.base;
+        let place = &self.places[self.turn];
+        place.check(place.is_known);
+    }
+}
+
+impl Place {
+    fn prepare(&mut self, class: Class) {
+        let sample = self.samples.next(class);
+        self.text = sample.text;
+        self.record = Arc::clone(&sample.record);
+        self.is_known = sample.is_known;
+        // All that either class reads is in the cache: an attacker who asks again and again sees to that.
+        self.check(false);
+        self.check(true);
+    }
+
+    fn check(&self, is_known: bool) {
+        let Base { keys, now, .. } = &*self.base;
         let presented = PresentedToken::parse(&self.text).expect("well formed");
-        let verdict = check(keys, &presented, self.record.as_ref(), *now);
-        let _ = black_box(verdict);
+        let record = is_known.then_some(&*self.record);
+        let _ = black_box(check(keys, &presented, record, *now));
     }
 }
 
@@ -299,7 +365,7 @@ impl InMemory {
             kept.expect("no need to wait").expect("room");
         };
         keep(&base.record);
-        for _ in 0..1000 {
+        for _ in 0..100 {
             keep(&Base::new().record);
         }
         let samples = base.samples(kinds);
@@ -391,4 +457,5 @@ const FIRST: usize = 16;
 const LAST: usize = 47;
 /// Few enough to stay in the cache.
 const SAMPLES: usize = 32;
+const PLACES: usize = 8;
 const ATTEMPTS: usize = 3;
