@@ -195,7 +195,7 @@ fn the_lag_is_the_age_of_the_last_good_news_and_never_above_the_bound() {
     let told = told.all();
     for expected in [
         ("tower_plugin_auth_cache_live store=a", 0.0),
-        ("tower_plugin_auth_cache_flushes store=a", 1.0),
+        ("tower_plugin_auth_cache_flushes_total store=a", 1.0),
         ("tower_plugin_auth_revocation_bound_seconds store=a", 2.0),
         ("tower_plugin_auth_revocation_lag_seconds store=a", 0.3),
     ] {

@@ -91,7 +91,10 @@ impl std::error::Error for InvalidSelfId {}
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+    use crate::{random::SystemRng, token::Rng};
 
     #[test]
     fn a_name_is_safe_as_one_segment_of_a_path() {
@@ -143,5 +146,20 @@ mod tests {
             name.runtime_id(TokenId::from_bytes([0x0F; 16])),
             "cache-0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f"
         );
+    }
+
+    #[test]
+    fn a_million_runs_of_one_name_have_as_many_ids() {
+        let name: SelfId = "cache".parse().unwrap();
+        let mut bytes = [0; 16];
+        let ids: HashSet<String> = (0..1_000_000)
+            .map(|_| {
+                SystemRng.fill(&mut bytes).unwrap();
+                name.runtime_id(TokenId::from_bytes(bytes))
+            })
+            .collect();
+        assert_eq!(ids.len(), 1_000_000);
+        let mut some = ids.iter().take(1000);
+        assert!(some.all(|id| id.parse::<SelfId>().is_ok()));
     }
 }

@@ -23,17 +23,21 @@ pub struct CacheStats {
 
 #[cfg(feature = "metrics")]
 impl CacheStats {
-    /// Sets gauges of the `metrics` facade, labelled with the store's name: call it when they are
+    /// Sets counters and gauges of the `metrics` facade, labelled with the store's name: call it when they are
     /// about to be read.
     #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
     pub fn record(&self, store: &'static str) {
+        for (name, count) in [
+            ("tower_plugin_auth_cache_hits_total", self.hits),
+            ("tower_plugin_auth_cache_misses_total", self.misses),
+            ("tower_plugin_auth_cache_forgotten_total", self.forgotten),
+            ("tower_plugin_auth_cache_flushes_total", self.flushes),
+        ] {
+            metrics::counter!(name, "store" => store).absolute(count);
+        }
         let set = |name: &'static str, value: f64| {
             metrics::gauge!(name, "store" => store).set(value);
         };
-        set("tower_plugin_auth_cache_hits", self.hits as f64);
-        set("tower_plugin_auth_cache_misses", self.misses as f64);
-        set("tower_plugin_auth_cache_forgotten", self.forgotten as f64);
-        set("tower_plugin_auth_cache_flushes", self.flushes as f64);
         set(
             "tower_plugin_auth_cache_live",
             f64::from(u8::from(self.is_live)),
