@@ -25,9 +25,9 @@ impl<F, B> ResponseFuture<F, B> {
         }
     }
 
-    pub(crate) fn rejected(response: Response<ResponseBody<B>>) -> Self {
+    pub(crate) fn refused(response: Response<ResponseBody<B>>) -> Self {
         Self {
-            state: State::Rejected {
+            state: State::Refused {
                 response: Some(response),
             },
         }
@@ -45,7 +45,7 @@ where
             StateProj::Calling { future } => future
                 .poll(cx)
                 .map_ok(|response| response.map(ResponseBody::inner)),
-            StateProj::Rejected { response } => match response.take() {
+            StateProj::Refused { response } => match response.take() {
                 Some(response) => Poll::Ready(Ok(response)),
                 // A future polled after it has finished may do anything but panic here.
                 None => Poll::Pending,
@@ -64,6 +64,6 @@ pin_project! {
     #[project = StateProj]
     enum State<F, B> {
         Calling { #[pin] future: F },
-        Rejected { response: Option<Response<ResponseBody<B>>> },
+        Refused { response: Option<Response<ResponseBody<B>>> },
     }
 }

@@ -101,8 +101,8 @@
 //! A principal [asks](CapabilityBroker::request) for a capability; if the [policy](broker::GrantPolicy) allows it, he
 //! gets a token for this capability alone, for 1 hour unless it says otherwise. He can
 //! [narrow](grant::GrantToken::attenuate) it without asking anybody, to a path, to an RPC, to so many uses, and hand that
-//! on. The grant ends with its record: by [id](CapabilityBroker::revoke_grant),
-//! [principal](CapabilityBroker::revoke_principal) or [capability](CapabilityBroker::revoke_capability); a
+//! on. The grant ends with its record: by [id](CapabilityBroker::revoke),
+//! [principal](CapabilityBroker::revoke_subject) or [capability](CapabilityBroker::revoke_capability); a
 //! [link](CapabilityBroker::revoke_link) of it ends with all that was derived from that.
 //!
 //! # Stores
@@ -124,8 +124,8 @@
 //! # Audit
 //!
 //! An [`AuditLayer`](audit::AuditLayer), outermost, writes down every refusal of every tower-plugin layer, and
-//! [`audit::tokens`] what happens to tokens: to `tracing`, or with the feature `audit-file` to a file in which every
-//! change is found. Names of events are those of the OWASP [vocabulary](audit::vocabulary).
+//! [`audit::tokens`], [`audit::grants`] and [`audit::admission`] what happens to tokens, to grants and at the door: to
+//! `tracing`, or with the feature `audit-file` to a file in which every change is found. Names of events are those of the OWASP [vocabulary](audit::vocabulary).
 //!
 //! # Deployment caveats
 //!
@@ -211,7 +211,14 @@ pub mod token;
 pub mod transport;
 
 mod config;
-#[cfg(all(any(feature = "audit-file", feature = "encrypted-file"), unix))]
+#[cfg(all(
+    any(
+        feature = "audit-file",
+        feature = "encrypted-file",
+        feature = "manifest"
+    ),
+    unix
+))]
 mod file;
 mod gated;
 mod header;

@@ -16,7 +16,7 @@ use sha2::Sha256;
 use tempfile::TempDir;
 use tower_plugin_auth::{
     Clock, SystemClock,
-    audit::{AuditEvent, AuditSink, FileSink, Outcome, Party, WhenFull},
+    audit::{AuditEvent, AuditSink, FileSink, OnFull, Outcome, Party},
     token::{KeyRing, Pepper},
 };
 
@@ -58,7 +58,7 @@ fn ours(sync: bool) -> Contender {
         KeyRing::new(key, []).expect("a ring"),
     )
     .with_sync(sync)
-    .when_full(WhenFull::Wait(Duration::from_secs(10)))
+    .with_on_full(OnFull::Wait(Duration::from_secs(10)))
     .open()
     .expect("a log");
     Contender::whole(move || {

@@ -110,11 +110,7 @@ impl HostState {
                 .admission
                 .open(Arc::clone(&clock), audit::admission(log()), move |holder| {
                     let broker = broker.clone();
-                    async move {
-                        broker
-                            .revoke_principal(holder.kind(), holder.subject())
-                            .await
-                    }
+                    async move { broker.revoke_subject(holder.kind(), holder.subject()).await }
                 })?;
         let identities = Identities::new(config.tokens, tokens, ring()?, Arc::clone(&clock), {
             let write_down = audit::tokens(log());

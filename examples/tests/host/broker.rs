@@ -273,7 +273,7 @@ async fn grants_end_with_the_tokens_of_their_plugin_and_outlive_a_rotation() {
     // And then there is no trace of it.
     let ended = async || {
         let broker = host.state.broker();
-        let count = broker.revoke_principal("runtime", &gone.id).await.unwrap();
+        let count = broker.revoke_subject("runtime", &gone.id).await.unwrap();
         count == 0
     };
     eventually("the grants of a plugin that is gone are revoked", ended).await;
@@ -289,7 +289,7 @@ async fn a_grant_expires_and_may_be_revoked_by_itself() {
         ask(&host, &plugin, logger()).await,
     );
     let id = first.id.parse().unwrap();
-    assert!(host.state.broker().revoke_grant(&id).await.unwrap());
+    assert!(host.state.broker().revoke(&id).await.unwrap());
     log(&host, &first).await.refused(401, "unauthenticated");
     host.clock.advance(Duration::from_secs(119));
     assert_eq!(log(&host, &second).await.status, 200);
@@ -327,7 +327,7 @@ async fn f22_a_capability_that_takes_its_time_holds_up_nobody() {
         let granted = ask(&host, &other, logger()).await;
         assert_eq!(log(&host, &granted).await.status, 200);
         let id = granted.id.parse().unwrap();
-        assert!(host.state.broker().revoke_grant(&id).await.unwrap());
+        assert!(host.state.broker().revoke(&id).await.unwrap());
         go_on.notify_one();
     };
     let (answer, ()) = tokio::join!(call, meanwhile);
@@ -364,7 +364,7 @@ async fn f22_a_capability_may_ask_the_broker() {
         )
         .await;
     let id = answer.text().parse().unwrap();
-    assert!(host.state.broker().revoke_grant(&id).await.unwrap());
+    assert!(host.state.broker().revoke(&id).await.unwrap());
     host.stop().await;
 }
 

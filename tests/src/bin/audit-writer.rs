@@ -11,7 +11,7 @@ use std::{
 };
 
 use tower_plugin_auth::{
-    audit::{AuditEvent, AuditSink, FileSink, Outcome, WhenFull},
+    audit::{AuditEvent, AuditSink, FileSink, OnFull, Outcome},
     token::{KeyRing, Pepper},
 };
 
@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let keys = KeyRing::new(Pepper::new(1, &[1; 32])?, [])?;
     let sink = FileSink::builder(path, keys)
         .with_max_file_len(64 * 1024)
-        .when_full(WhenFull::Wait(Duration::from_secs(10)))
+        .with_on_full(OnFull::Wait(Duration::from_secs(10)))
         .open()?;
     let mut count = 0_u64;
     loop {

@@ -56,8 +56,8 @@ async fn f09_no_secret_is_seen_again() {
 
 fn audit_log(directory: &tempfile::TempDir) -> FileSink {
     let keys = KeyRing::new(Pepper::new(1, &[1; 32]).unwrap(), []).unwrap();
-    let when_full = audit::WhenFull::Wait(Duration::from_secs(10));
-    let builder = FileSink::builder(directory.path().join("audit"), keys).when_full(when_full);
+    let on_full = audit::OnFull::Wait(Duration::from_secs(10));
+    let builder = FileSink::builder(directory.path().join("audit"), keys).with_on_full(on_full);
     builder.with_sync(false).open().unwrap()
 }
 

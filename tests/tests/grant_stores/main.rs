@@ -16,7 +16,7 @@ use tower_plugin_auth::{
     Capability, CapabilityBroker, CapabilityLayer, GrantRequest, ManualClock, Principal, SystemRng,
     authorize::AllowAll,
     broker::{IssuedGrant, RequestError},
-    grant::{Caveat, DenialReason, GrantRecord, GrantToken},
+    grant::{Asked, Caveat, DenialReason, GrantRecord, GrantToken},
     store::{GrantStore, MAX_LINKS, MemoryGrantStore, RedisStore, SharedGrantStore},
     token::{KeyRing, Pepper},
 };
@@ -46,10 +46,13 @@ fn redis(url: &str, capacity: usize) -> RedisStore {
         .unwrap()
 }
 
+fn keys() -> KeyRing {
+    KeyRing::new(Pepper::new(1, &[7; 32]).unwrap(), []).unwrap()
+}
+
 /// One replica; all have the same keys.
 fn broker(store: SharedGrantStore, clock: &ManualClock) -> Broker {
-    let keys = KeyRing::new(Pepper::new(1, &[7; 32]).unwrap(), []).unwrap();
-    let broker = CapabilityBroker::builder(store, keys)
+    let broker = CapabilityBroker::builder(store, keys())
         .with_policy(AllowAll)
         .with_max_per_principal(5)
         .with_clock(clock.clone())

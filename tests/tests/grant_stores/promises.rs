@@ -52,13 +52,13 @@ async fn a_revocation_is_in_force_everywhere_at_once() {
         assert_eq!(present(&there, "files", one.token()).await, None);
 
         let unknown = Some(DenialReason::Unknown);
-        assert!(here.revoke_grant(&one.token().id()).await.unwrap());
-        assert!(!here.revoke_grant(&one.token().id()).await.unwrap());
+        assert!(here.revoke(&one.token().id()).await.unwrap());
+        assert!(!here.revoke(&one.token().id()).await.unwrap());
         let again = here.revoke_link(&one.token().id(), &derived.link()).await;
         assert!(!again.unwrap(), "there is nothing left of it");
         assert_eq!(present(&there, "files", one.token()).await, unknown);
-        assert_eq!(here.revoke_principal("runtime", "a").await.unwrap(), 1);
-        assert_eq!(here.revoke_principal("api-key", "b").await.unwrap(), 0);
+        assert_eq!(here.revoke_subject("runtime", "a").await.unwrap(), 1);
+        assert_eq!(here.revoke_subject("api-key", "b").await.unwrap(), 0);
         assert_eq!(present(&there, "logger", other.token()).await, unknown);
         assert_eq!(present(&there, "files", third.token()).await, None);
         assert_eq!(here.revoke_capability("files").await.unwrap(), 1);
@@ -167,7 +167,7 @@ async fn clocks_that_differ_by_less_than_a_minute_take_nothing_away() {
     granted(&there, "a", "files").await;
     assert_eq!(there.sweep().await.unwrap(), 0);
     assert_eq!(present(&here, "files", issued.token()).await, None);
-    assert_eq!(there.revoke_principal("runtime", "a").await.unwrap(), 2);
+    assert_eq!(there.revoke_subject("runtime", "a").await.unwrap(), 2);
     let unknown = Some(DenialReason::Unknown);
     assert_eq!(present(&here, "files", issued.token()).await, unknown);
 }
@@ -200,7 +200,7 @@ async fn redis_keeps_no_names_and_nothing_for_ever() {
         );
     }
     assert_eq!(kept.len(), 4);
-    assert!(broker.revoke_grant(&issued.token().id()).await.unwrap());
+    assert!(broker.revoke(&issued.token().id()).await.unwrap());
     assert!(keys(&server).await.is_empty());
 }
 
@@ -232,5 +232,33 @@ async fn a_store_goes_through_all_its_grants_and_forgets_those_it_is_told_to() {
         assert_eq!(there.store().revoke_where(&is_of_a).await.unwrap(), 400);
         assert_eq!(here.store().revoke_where(&is_of_a).await.unwrap(), 0);
         assert_eq!(here.revoke_capability("files").await.unwrap(), 800);
+    }
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_grant_is_what_the_limit_reached_first_leaves() {
+    let (stores, _server) = stores(7).await;
+    for [here, there] in stores {
+        let clock = ManualClock::new();
+        let (here, there) = (broker(here, &clock), broker(there, &clock));
+        let issued = here.request(request_by("a", "files").with_max_uses(limit(4)));
+        let issued = issued.await.unwrap();
+        let thrice = issued.token().attenuate(&Caveat::max_uses(3).unwrap());
+        let thrice = thrice.unwrap();
+        let twice = thrice.attenuate(&Caveat::max_uses(2).unwrap()).unwrap();
+        let use_up = async |broker: &Broker, token: &GrantToken| {
+            let asked = Asked::new("files", "GET", "/x", broker.now());
+            let grant = broker.authorize(token.expose().as_bytes(), &asked).await;
+            grant.map(|grant| grant.uses_left())
+        };
+        assert_eq!(use_up(&here, &twice).await.unwrap(), Some(1));
+        assert_eq!(use_up(&there, issued.token()).await.unwrap(), Some(2));
+        assert_eq!(use_up(&here, &thrice).await.unwrap(), Some(1));
+        assert_eq!(use_up(&there, &twice).await.unwrap(), Some(0));
+        assert!(use_up(&here, &twice).await.is_err());
+        assert!(use_up(&there, issued.token()).await.is_err());
+
+        let unlimited = granted(&here, "b", "files").await;
+        assert_eq!(use_up(&there, unlimited.token()).await.unwrap(), None);
     }
 }

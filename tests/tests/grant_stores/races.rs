@@ -59,7 +59,7 @@ async fn nothing_passes_once_a_revocation_has_answered() {
                     tokio::spawn(call)
                 })
                 .collect();
-            assert!(here.revoke_grant(&issued.token().id()).await.unwrap());
+            assert!(here.revoke(&issued.token().id()).await.unwrap());
             let unknown = Some(DenialReason::Unknown);
             assert_eq!(present(&there, "files", issued.token()).await, unknown);
             for user in users {

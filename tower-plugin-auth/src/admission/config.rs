@@ -40,7 +40,7 @@ pub use error::ConfigError;
 /// `max_manifest_bytes` | 1 KiB to 16 MiB | 1 MiB
 /// `max_manifest_plugins` | 1 to 10,000 | 1000
 /// `max_artifact_bytes` | 1 byte to 1 TiB | 50 MiB
-/// `bootstrap_secret_file` | a file only its owner may read, with the secret on one line; the secret itself has no place here |
+/// `bootstrap_secret_file` | a regular file of at most 4096 bytes that is the user's of the host and that nobody else may read, with the secret on one line; the secret itself has no place here |
 /// `bootstrap_secret_name` | the name it is sent under | `CONNECT_PLUGIN`
 /// `allowed_peers` | `kind`, `subject` and, to allow one name only, `self_id` | none
 /// `allowed_thumbprints` | SHA-256 of certificates in base64url, as in `x5t#S256` | none

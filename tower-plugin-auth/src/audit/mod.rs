@@ -25,10 +25,10 @@ pub use event::{AuditEvent, Detail, Outcome, Party};
 #[cfg(all(feature = "audit-file", unix))]
 pub use file::{
     Anchor, FileSink, FileSinkBuilder, FileSinkError, FileSinkErrorKind, FileSinkStats, Finding,
-    FindingKind, InvalidAnchor, InvalidLine, Report, Verifier, WhenFull, clear,
+    FindingKind, InvalidAnchor, InvalidLine, OnFull, Report, Verifier, clear,
 };
 pub use future::ResponseFuture;
 pub use layer::AuditLayer;
-pub use observe::{admission, grants, tokens};
+pub use observe::{GrantUses, admission, grants, grants_with_uses, tokens};
 pub use service::Audit;
 pub use sink::{AuditSink, TracingSink};

@@ -10,7 +10,7 @@ mod admission;
 mod grants;
 
 pub use admission::admission;
-pub use grants::grants;
+pub use grants::{GrantUses, grants, grants_with_uses};
 
 /// An observer for [`TokensBuilder::with_observer`](crate::TokensBuilder::with_observer) that writes down
 /// what happens to tokens.

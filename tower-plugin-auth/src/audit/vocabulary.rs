@@ -29,6 +29,8 @@ pub const INPUT_VALIDATION_FAIL: &str = "input_validation_fail";
 pub const AUDIT_DROPPED: &str = "audit_dropped";
 /// Ours: a log was continued after its writer had been killed in the middle of a line.
 pub const AUDIT_RECOVERED: &str = "audit_recovered";
+/// Ours: a grant was used, so that one of its uses is gone if they are counted.
+pub const GRANT_USED: &str = "grant_used";
 /// Ours: a request was let through that nobody authenticated.
 pub const REQUEST_ADMITTED: &str = "request_admitted";
 /// Ours: a request was refused for a reason that none of the others covers.

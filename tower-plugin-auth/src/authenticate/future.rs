@@ -44,9 +44,9 @@ where
         }
     }
 
-    pub(super) fn rejected(response: Response<ResponseBody<ResBody>>) -> Self {
+    pub(super) fn refused(response: Response<ResponseBody<ResBody>>) -> Self {
         Self {
-            state: State::Rejected {
+            state: State::Refused {
                 response: Some(response),
             },
         }
@@ -75,7 +75,7 @@ where
                             let future = held.call();
                             State::Calling { future, note }
                         }
-                        refusal => State::Rejected { response: refusal },
+                        refusal => State::Refused { response: refusal },
                     }
                 }
                 StateProj::Calling { future, note } => {
@@ -85,7 +85,7 @@ where
                     }
                     return Poll::Ready(Ok(response.map(ResponseBody::inner)));
                 }
-                StateProj::Rejected { response } => {
+                StateProj::Refused { response } => {
                     return match response.take() {
                         Some(response) => Poll::Ready(Ok(response)),
                         // A future polled after it has finished may do anything but panic here.
@@ -112,7 +112,7 @@ pin_project! {
     enum State<F, D, H, B> {
         Authenticating { #[pin] decision: D, held: Option<H> },
         Calling { #[pin] future: F, note: Option<Note> },
-        Rejected { response: Option<Response<ResponseBody<B>>> },
+        Refused { response: Option<Response<ResponseBody<B>>> },
     }
 }
 

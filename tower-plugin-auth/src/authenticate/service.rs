@@ -69,7 +69,7 @@ where
                     let request = Request::from_parts(parts, body);
                     ResponseFuture::calling(self.inner.call(request), note)
                 }
-                Some(refusal) => ResponseFuture::rejected(refusal),
+                Some(refusal) => ResponseFuture::refused(refusal),
             },
             Answer::Pending(decision) => {
                 // The clone may not be ready: hand the one that is to the future and keep the clone.

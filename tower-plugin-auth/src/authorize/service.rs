@@ -69,7 +69,7 @@ where
                 let response = self
                     .refusals
                     .unauthenticated(&AuthError::Missing, &parts.headers);
-                ResponseFuture::rejected(response)
+                ResponseFuture::refused(response)
             }
             Some(principal) if !self.authorizer.permits(principal, &parts) => {
                 tracing::debug!(subject = principal.subject(), "request not permitted");
@@ -78,7 +78,7 @@ where
                 if let Some(note) = Note::of(&parts.extensions) {
                     note.leave(&mut response);
                 }
-                ResponseFuture::rejected(response)
+                ResponseFuture::refused(response)
             }
             Some(_) => ResponseFuture::calling(self.inner.call(Request::from_parts(parts, body))),
         }

@@ -15,14 +15,20 @@ pub struct Grant {
     record: Arc<GrantRecord>,
     link: LinkId,
     expires_at: SystemTime,
+    uses_left: Option<u32>,
 }
 
 impl Grant {
-    pub(super) fn new(record: Arc<GrantRecord>, accepted: &Accepted) -> Self {
+    pub(super) fn new(
+        record: Arc<GrantRecord>,
+        accepted: &Accepted,
+        uses_left: Option<u32>,
+    ) -> Self {
         Self {
             record,
             link: accepted.link(),
             expires_at: accepted.expires_at(),
+            uses_left,
         }
     }
 
@@ -61,6 +67,13 @@ impl Grant {
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
         self.expires_at
+    }
+
+    /// How often the token may be used after this, as far as is known now: others may use it, too, and what was
+    /// derived from it. `None` where uses are not counted.
+    #[must_use]
+    pub fn uses_left(&self) -> Option<u32> {
+        self.uses_left
     }
 
     /// What the store knows of it.

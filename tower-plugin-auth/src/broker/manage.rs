@@ -45,8 +45,8 @@ impl<S: GrantStore> CapabilityBroker<S> {
     /// # Errors
     ///
     /// [`StoreError`] if the store could not be asked: the grant may still be good.
-    pub async fn revoke_grant(&self, id: &TokenId) -> Result<bool, StoreError> {
-        Ok(self.revoke(GrantRevocation::Grant(*id)).await? > 0)
+    pub async fn revoke(&self, id: &TokenId) -> Result<bool, StoreError> {
+        Ok(self.revoke_all(GrantRevocation::Grant(*id)).await? > 0)
     }
 
     /// Makes one token of a grant, and all that was derived from that one, good for nothing; whether the grant was
@@ -57,7 +57,10 @@ impl<S: GrantStore> CapabilityBroker<S> {
     /// [`StoreError`] if the store could not be asked: the token may still be good.
     pub async fn revoke_link(&self, grant: &TokenId, link: &LinkId) -> Result<bool, StoreError> {
         let (grant, link) = (*grant, *link);
-        Ok(self.revoke(GrantRevocation::Link { grant, link }).await? > 0)
+        Ok(self
+            .revoke_all(GrantRevocation::Link { grant, link })
+            .await?
+            > 0)
     }
 
     /// Makes all grants that were issued to one principal good for nothing; how many.
@@ -65,8 +68,8 @@ impl<S: GrantStore> CapabilityBroker<S> {
     /// # Errors
     ///
     /// [`StoreError`] if the store could not be asked: some may still be good.
-    pub async fn revoke_principal(&self, kind: &str, subject: &str) -> Result<u64, StoreError> {
-        self.revoke(GrantRevocation::Principal { kind, subject })
+    pub async fn revoke_subject(&self, kind: &str, subject: &str) -> Result<u64, StoreError> {
+        self.revoke_all(GrantRevocation::Subject { kind, subject })
             .await
     }
 
@@ -76,7 +79,8 @@ impl<S: GrantStore> CapabilityBroker<S> {
     ///
     /// [`StoreError`] if the store could not be asked: some may still be good.
     pub async fn revoke_capability(&self, capability: &str) -> Result<u64, StoreError> {
-        self.revoke(GrantRevocation::Capability(capability)).await
+        self.revoke_all(GrantRevocation::Capability(capability))
+            .await
     }
 
     /// Makes good for nothing what a revocation covers; how many grants that concerns.
@@ -84,7 +88,7 @@ impl<S: GrantStore> CapabilityBroker<S> {
     /// # Errors
     ///
     /// [`StoreError`] if the store could not be asked: some may still be good.
-    pub async fn revoke(&self, revocation: GrantRevocation<'_>) -> Result<u64, StoreError> {
+    pub async fn revoke_all(&self, revocation: GrantRevocation<'_>) -> Result<u64, StoreError> {
         let count = self.0.store.revoke(revocation).await?;
         if count > 0 {
             let event = GrantEvent::Revoked { revocation, count };
@@ -142,7 +146,7 @@ impl<S: GrantStore> CapabilityBroker<S> {
         counted: Result<Counted, StoreError>,
     ) -> Result<Grant, Refusal> {
         let reason = match counted.map_err(Refusal::Unavailable)? {
-            Counted::Used => return Ok(self.used(checked)),
+            Counted::Used { left } => return Ok(self.used(checked, left)),
             Counted::Gone => DenialReason::Unknown,
             Counted::UsedUp => DenialReason::UsedUp,
         };
@@ -153,8 +157,8 @@ impl<S: GrantStore> CapabilityBroker<S> {
         }))
     }
 
-    fn used(&self, checked: Checked) -> Grant {
-        let grant = Grant::new(checked.record, &checked.accepted);
+    fn used(&self, checked: Checked, uses_left: Option<u32>) -> Grant {
+        let grant = Grant::new(checked.record, &checked.accepted, uses_left);
         self.0.observer.tell(&GrantEvent::Used { grant: &grant });
         grant
     }
@@ -184,7 +188,7 @@ impl Checked {
     ) -> Answer<Result<Grant, Refusal>, (S::Using, Self)> {
         let uses = self.accepted.uses();
         if uses.are_unlimited() {
-            return Answer::Ready(Ok(broker.used(self)));
+            return Answer::Ready(Ok(broker.used(self, None)));
         }
         match broker.0.store.count_use(&self.record.id(), uses) {
             Answer::Ready(counted) => Answer::Ready(broker.counted(self, counted)),

@@ -112,7 +112,7 @@ impl<S: GrantStore> CapabilityBroker<S> {
         Ok(())
     }
 
-    /// Offers it no longer. Its grants are as good as before: [revoke](Self::revoke) them, if
+    /// Offers it no longer. Its grants are as good as before: [revoke](Self::revoke_capability) them, if
     /// they are not to be.
     pub fn unregister(&self, capability: &str) {
         self.0.capabilities.write().remove(capability);
@@ -179,7 +179,7 @@ impl<S: GrantStore> CapabilityBroker<S> {
         insert.await?;
         // Whoever barred it has looked for its grants, and may have come too early for this one.
         if is_barred() {
-            let revoked = self.revoke_grant(&record.id()).await;
+            let revoked = self.revoke(&record.id()).await;
             if let Err(error) = revoked {
                 tracing::warn!(%error, "grant of somebody who is barred not revoked; nobody has it");
             }

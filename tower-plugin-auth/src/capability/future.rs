@@ -69,9 +69,9 @@ where
         }
     }
 
-    pub(super) fn rejected(response: Response<ResponseBody<ResBody>>) -> Self {
+    pub(super) fn refused(response: Response<ResponseBody<ResBody>>) -> Self {
         Self {
-            state: State::Rejected {
+            state: State::Refused {
                 response: Some(response),
             },
         }
@@ -122,7 +122,7 @@ where
                         .poll(cx)
                         .map_ok(|response| response.map(ResponseBody::inner));
                 }
-                StateProj::Rejected { response } => {
+                StateProj::Refused { response } => {
                     return match response.take() {
                         Some(response) => Poll::Ready(Ok(response)),
                         // A future polled after it has finished may do anything but panic here.
@@ -151,7 +151,7 @@ pin_project! {
         LookingUp { #[pin] lookup: L, presented: PresentedGrant, held: Option<H> },
         Counting { #[pin] counting: U, waiting: Option<(Checked, H)> },
         Calling { #[pin] future: F },
-        Rejected { response: Option<Response<ResponseBody<B>>> },
+        Refused { response: Option<Response<ResponseBody<B>>> },
     }
 }
 
@@ -192,7 +192,7 @@ where
     }
 
     fn refuse<ResBody>(self, refused: Refused) -> StateOf<S, G, B, ResBody> {
-        State::Rejected {
+        State::Refused {
             response: Some(self.gate.refuse(refused, &self.parts)),
         }
     }

@@ -57,7 +57,7 @@ where
         let gate = &self.gate;
         let presented = match gate.read(&parts) {
             Ok(presented) => presented,
-            Err(refused) => return ResponseFuture::rejected(gate.refuse(refused, &parts)),
+            Err(refused) => return ResponseFuture::refused(gate.refuse(refused, &parts)),
         };
         let found = match gate.broker.store().get(&presented.id()) {
             Answer::Ready(found) => found,
@@ -68,7 +68,7 @@ where
         };
         let checked = match gate.judge(&presented, found, &parts) {
             Ok(checked) => checked,
-            Err(refused) => return ResponseFuture::rejected(gate.refuse(refused, &parts)),
+            Err(refused) => return ResponseFuture::refused(gate.refuse(refused, &parts)),
         };
         let grant = match checked.count(&gate.broker) {
             Answer::Ready(grant) => grant,
@@ -82,7 +82,7 @@ where
             .and_then(|grant| gate.admit(grant, &mut parts));
         match admitted {
             Ok(()) => ResponseFuture::calling(self.inner.call(Request::from_parts(parts, body))),
-            Err(refused) => ResponseFuture::rejected(gate.refuse(refused, &parts)),
+            Err(refused) => ResponseFuture::refused(gate.refuse(refused, &parts)),
         }
     }
 }

@@ -47,9 +47,9 @@ where
         }
     }
 
-    pub(super) fn rejected(request: &HeaderMap, pause: Duration) -> Self {
+    pub(super) fn refused(request: &HeaderMap, pause: Duration) -> Self {
         Self {
-            state: State::Rejected {
+            state: State::Refused {
                 response: Some(no_token(request, pause)),
             },
         }
@@ -81,7 +81,7 @@ where
                                 sent: Some(sent),
                             }
                         }
-                        Err(pause) => State::Rejected {
+                        Err(pause) => State::Refused {
                             response: Some(no_token(held.request.headers(), pause)),
                         },
                     }
@@ -93,7 +93,7 @@ where
                     }
                     return Poll::Ready(Ok(response.map(ResponseBody::inner)));
                 }
-                StateProj::Rejected { response } => {
+                StateProj::Refused { response } => {
                     return response
                         .take()
                         .map_or(Poll::Pending, |response| Poll::Ready(Ok(response)));
@@ -118,7 +118,7 @@ pin_project! {
     enum State<F, H, K, B> {
         Waiting { waiting: Waiting, held: Option<H> },
         Calling { #[pin] future: F, sent: Option<K> },
-        Rejected { response: Option<Response<ResponseBody<B>>> },
+        Refused { response: Option<Response<ResponseBody<B>>> },
     }
 }
 

@@ -72,7 +72,7 @@ where
                 let sent = Sent::new(self.keeper.clone(), token.stamp);
                 ResponseFuture::calling(self.inner.call(request), Some(sent))
             }
-            Answer::Nothing(pause) => ResponseFuture::rejected(request.headers(), pause),
+            Answer::Nothing(pause) => ResponseFuture::refused(request.headers(), pause),
             Answer::Wait(flight) => {
                 // The clone may not be ready: hand the one that is to the future and keep the clone.
                 // <https://docs.rs/tower/latest/tower/trait.Service.html#be-careful-when-cloning-inner-services>

@@ -2,17 +2,19 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File, Metadata, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use rustix::{
-    fs::{FlockOperation, OFlags, flock},
+    fs::{FlockOperation, flock},
     io::Errno,
     process::geteuid,
 };
+
+use super::regular::{Links, is_private_to};
 
 /// Why a file is not opened or locked.
 #[derive(Debug)]
@@ -45,7 +47,8 @@ pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> Result<File, Denie
 pub(crate) fn read(path: &Path) -> Result<File, Denied> {
     let file = open_regular(path, OpenOptions::new().read(true))?;
     let metadata = file.metadata()?;
-    match is_private_to(&metadata, metadata.uid()) {
+    let owner = std::os::unix::fs::MetadataExt::uid(&metadata);
+    match is_private_to(&metadata, owner) {
         true => Ok(file),
         false => Err(Denied::Exposed),
     }
@@ -53,28 +56,8 @@ pub(crate) fn read(path: &Path) -> Result<File, Denied> {
 
 /// Neither follows a link nor waits for whoever is at the other end of a pipe.
 fn open_regular(path: &Path, options: &mut OpenOptions) -> Result<File, Denied> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let flags = flags.bits().cast_signed();
-    let file = match options.mode(0o600).custom_flags(flags).open(path) {
-        // A link; a pipe that nobody reads, or a socket.
-        Err(error)
-            if matches!(
-                Errno::from_io_error(&error),
-                Some(Errno::LOOP | Errno::NXIO)
-            ) =>
-        {
-            return Err(Denied::Exposed);
-        }
-        opened => opened?,
-    };
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(Denied::Exposed),
-    }
-}
-
-fn is_private_to(metadata: &Metadata, user: u32) -> bool {
-    metadata.mode() & 0o077 == 0 && metadata.uid() == user
+    let opened = super::regular::open_regular(path, options, Links::Refuse)?;
+    opened.ok_or(Denied::Exposed)
 }
 
 /// Keeps other processes out until what it returns is closed, whatever ends this one.
@@ -93,7 +76,18 @@ pub(crate) fn lock(path: &Path) -> Result<File, Denied> {
 
 /// Replaces a file as a whole: whoever reads it sees the old one or the new one, and with `sync` so does
 /// whoever reads it after the machine has stopped.
+#[cfg(feature = "encrypted-file")]
 pub(crate) fn replace(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
+    swap(path, bytes, sync)?;
+    match sync {
+        true => sync_parent(path),
+        false => Ok(()),
+    }
+}
+
+/// The first part of [`replace`]: after an error the old file is there, and otherwise the new one. Until its
+/// directory is [synced](sync_parent), either may be there after the machine has stopped.
+pub(crate) fn swap(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
     let new = beside(path, ".new");
     // What a crash has left. Nobody else has the lock.
     match fs::remove_file(&new) {
@@ -109,11 +103,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
     if sync {
         file.sync_all()?;
     }
-    fs::rename(&new, path)?;
-    if sync {
-        sync_parent(path)?;
-    }
-    Ok(())
+    fs::rename(&new, path)
 }
 
 /// The name of a file is its directory's, which has to reach the disk, too.
@@ -144,8 +134,9 @@ mod tests {
         let path = directory.path().join("a");
         let file = open(&path, OpenOptions::new().write(true).create_new(true)).unwrap();
         let metadata = file.metadata().unwrap();
-        assert!(is_private_to(&metadata, metadata.uid()));
-        assert!(!is_private_to(&metadata, metadata.uid() + 1));
+        let owner = std::os::unix::fs::MetadataExt::uid(&metadata);
+        assert!(is_private_to(&metadata, owner));
+        assert!(!is_private_to(&metadata, owner + 1));
     }
 
     /// Needs to be root, as whoever is not can neither give a file away nor open such a one.

@@ -262,3 +262,37 @@ fn without_randomness_nothing_is_minted() {
         assert!(mint(&keys(), &broken).is_err());
     }
 }
+
+/// What a record says is believed, and the documentation says so. Only the hosts may write to the store.
+#[test]
+fn who_can_write_to_the_store_widens_what_he_holds_and_makes_nothing() {
+    let keys = keys();
+    let (his, of_other) = (
+        mint(&keys, &SystemRng).unwrap(),
+        mint(&keys, &SystemRng).unwrap(),
+    );
+    let (holder, victim) = (cache(), Principal::new("runtime", "victim"));
+    let wanted = Asked::new("secrets", "GET", "/all", at(5000)).with_principal(Some(&victim));
+    let written = |minted: &MintedGrant| {
+        GrantRecord::new(minted, victim.clone(), "secrets", at(0), at(9999))
+            .with_permission("* /**".parse().unwrap())
+    };
+    let token = present(his.token());
+    assert!(check(&keys, &token, Some(&written(&his)), &wanted).is_ok());
+    let narrowed = token
+        .extended(&Caveat::holder(holder.kind(), holder.subject()).unwrap())
+        .unwrap();
+    assert_eq!(
+        check(&keys, &narrowed, Some(&written(&his)), &wanted).err(),
+        Some(DenialReason::Caveat(CaveatKind::Holder)),
+        "a caveat stays"
+    );
+    // A record of a grant whose token he does not hold is of no use to him, and neither is one he has made up.
+    let other = check(&keys, &token, Some(&written(&of_other)), &wanted);
+    assert_eq!(other.err(), Some(DenialReason::Unknown));
+    let own_keys = self::keys();
+    let made_up = mint(&own_keys, &SystemRng).unwrap();
+    let token = present(made_up.token());
+    let forged = check(&keys, &token, Some(&written(&made_up)), &wanted);
+    assert_eq!(forged.err(), Some(DenialReason::Mismatch));
+}

@@ -60,6 +60,6 @@ where
             "a secure connection is required",
         )
         .with_status(StatusCode::FORBIDDEN);
-        ResponseFuture::rejected(rejection.into_response(&parts.headers))
+        ResponseFuture::refused(rejection.into_response(&parts.headers))
     }
 }

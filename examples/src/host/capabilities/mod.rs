@@ -178,7 +178,7 @@ impl Grants {
         let (kind, subject) = (holder.kind(), holder.subject());
         let ended = self
             .broker
-            .revoke(GrantRevocation::Principal { kind, subject })
+            .revoke_all(GrantRevocation::Subject { kind, subject })
             .await?;
         self.holders.0.lock().remove(subject);
         Ok(ended)

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use super::{Timestamp, VerifiedManifest};
+use crate::admission::files;
 
 /// The last manifest that was believed: of two the later one counts, and of one instant there is one only.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -98,7 +99,7 @@ impl Watermark for MemoryWatermark {
 ///
 /// Whoever can delete or write the file can bring an earlier manifest back: let the directory be the host's alone.
 /// It is replaced as a whole, and is on disk before the manifest is in force. A file that is there and cannot be
-/// read is an error.
+/// read is an error, and so is what is no regular file.
 ///
 /// **One for each process**: there is no lock on the file, and of two processes that install at the same time the one
 /// that writes last decides, so an earlier manifest could come back. Hosts on several machines, and several on one,
@@ -115,7 +116,7 @@ impl FileWatermark {
 
 impl Watermark for FileWatermark {
     fn load(&self) -> io::Result<Option<Mark>> {
-        let file = match File::open(&self.0) {
+        let file = match files::open(&self.0) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };

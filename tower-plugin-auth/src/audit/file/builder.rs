@@ -10,7 +10,7 @@ use tower_plugin_core::{Clock, SystemClock};
 use super::{FileSink, error::FileSinkError, open::open, place, writer::Settings};
 use crate::{
     config::InvalidConfig,
-    file::FileKeyRing,
+    file::{FileKeyRing, sync_parent},
     random::SystemRng,
     token::{KeyRing, Rng},
 };
@@ -18,15 +18,15 @@ use crate::{
 /// Settings of a [`FileSink`], checked by [`open`](Self::open).
 #[must_use]
 pub struct FileSinkBuilder {
-    settings: Settings,
+    pub(super) settings: Settings,
     capacity: usize,
-    when_full: WhenFull,
+    on_full: OnFull,
 }
 
 /// What becomes of an event while so many wait that there is no room.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum WhenFull {
+pub enum OnFull {
     /// It is dropped at once. The log says how many were, as soon as there is room.
     #[default]
     Drop,
@@ -51,9 +51,10 @@ impl FileSinkBuilder {
                 sync: true,
                 max_len: 64 << 20,
                 max_age: None,
+                sync_parent,
             },
             capacity: 1_000,
-            when_full: WhenFull::Drop,
+            on_full: OnFull::Drop,
         }
     }
 
@@ -92,8 +93,8 @@ impl FileSinkBuilder {
     }
 
     /// What becomes of an event for which there is no room.
-    pub fn when_full(mut self, when_full: WhenFull) -> Self {
-        self.when_full = when_full;
+    pub fn with_on_full(mut self, on_full: OnFull) -> Self {
+        self.on_full = on_full;
         self
     }
 
@@ -105,7 +106,7 @@ impl FileSinkBuilder {
     }
 
     /// How old a file becomes before the next one is begun, with the first event after that; any age by default, at
-    /// least a second. It is counted from when the file was begun or opened again.
+    /// least a second. It is counted from when the file was begun or opened again, by the monotonic clock.
     pub fn with_max_file_age(mut self, age: Duration) -> Self {
         self.settings.max_age = Some(age);
         self
@@ -135,9 +136,9 @@ impl FileSinkBuilder {
     /// writing, or the log is not what was written.
     pub fn open(self) -> Result<FileSink, FileSinkError> {
         let settings = &self.settings;
-        let patience = match self.when_full {
-            WhenFull::Drop => Duration::ZERO,
-            WhenFull::Wait(patience) => patience,
+        let patience = match self.on_full {
+            OnFull::Drop => Duration::ZERO,
+            OnFull::Wait(patience) => patience,
         };
         let checks = [
             (
@@ -150,7 +151,7 @@ impl FileSinkBuilder {
             ),
             (
                 patience <= Duration::from_secs(10),
-                InvalidConfig::new("when_full", "a wait of at most 10 seconds"),
+                InvalidConfig::new("on_full", "a wait of at most 10 seconds"),
             ),
             (
                 (4 << 10..=16 << 30).contains(&settings.max_len),
@@ -187,7 +188,7 @@ impl fmt::Debug for FileSinkBuilder {
             .field("capacity", &self.capacity)
             .field("batch", &settings.batch)
             .field("sync", &settings.sync)
-            .field("when_full", &self.when_full)
+            .field("on_full", &self.on_full)
             .field("max_len", &settings.max_len)
             .field("max_age", &settings.max_age)
             .finish_non_exhaustive()

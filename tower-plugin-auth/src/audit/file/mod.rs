@@ -24,7 +24,7 @@ mod sealed;
 mod verify;
 mod writer;
 
-pub use builder::{FileSinkBuilder, WhenFull};
+pub use builder::{FileSinkBuilder, OnFull};
 pub use error::{FileSinkError, FileSinkErrorKind};
 pub use sealed::{InvalidLine, clear};
 pub use verify::{Anchor, Finding, FindingKind, InvalidAnchor, Report, Verifier};
@@ -36,7 +36,7 @@ use writer::{Progress, Writer};
 ///
 /// Each event is a line of JSON. A thread of its own writes them, in batches of at most 100, and after each
 /// batch the *head*, a file that says how far the log has come. Up to 1000 events wait for it; what comes
-/// while they do is dropped, and the log says how many those were: see [`WhenFull`]. Clones share the log;
+/// while they do is dropped, and the log says how many those were: see [`OnFull`]. Clones share the log;
 /// when the last one is dropped, what waits is written first.
 ///
 /// ```json
@@ -68,7 +68,7 @@ use writer::{Progress, Writer};
 /// A log that was changed since it was written does not [open](FileSinkBuilder::open), and neither does one
 /// that is gone while its head is not. Look into it, and move all of its files away to begin anew. While
 /// the disk fails, events wait and then are dropped; the writer tries again every second. Nothing of this
-/// stops or slows a request, unless you have asked for [`WhenFull::Wait`].
+/// stops or slows a request, unless you have asked for [`OnFull::Wait`].
 ///
 /// ```
 /// use tower_plugin_auth::{

@@ -109,11 +109,12 @@ fn resume(
         link,
         segment: segment.number,
         // Nobody but its first line knows how old the file is, and that is for people to read.
-        opened_at: now,
+        opened_at: settings.clock.monotonic_nanos(),
         file,
         len,
         // Half a line, which is nobody's.
         good: (found > len).then_some(len),
+        is_head_unsynced: false,
         _lock: lock,
         settings,
     };
@@ -132,6 +133,7 @@ fn resume(
     {
         writer.catch_up()?;
     }
+    writer.settle_head()?;
     Ok(writer)
 }
 

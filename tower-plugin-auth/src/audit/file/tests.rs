@@ -1,5 +1,5 @@
 use std::{
-    fs,
+    fs, io,
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     sync::atomic::AtomicBool,
@@ -423,7 +423,7 @@ fn who_waits_for_room_gets_it_or_gives_up() {
     let rig = Rig::new();
     let gate = Gate::default();
     let sink = gated(&rig, &gate)
-        .when_full(WhenFull::Wait(Duration::from_millis(20)))
+        .with_on_full(OnFull::Wait(Duration::from_millis(20)))
         .open()
         .unwrap();
     gate.shut(true);
@@ -439,7 +439,7 @@ fn who_waits_for_room_gets_it_or_gives_up() {
 
     let gate = Gate::default();
     let sink = gated(&rig, &gate)
-        .when_full(WhenFull::Wait(Duration::from_secs(10)))
+        .with_on_full(OnFull::Wait(Duration::from_secs(10)))
         .open()
         .unwrap();
     gate.shut(true);
@@ -622,6 +622,101 @@ fn what_failed_before_another_file_was_begun_does_not_stay_in_the_old_one() {
     rig.assert_intact();
 }
 
+static DIRECTORY_FAILS: AtomicBool = AtomicBool::new(false);
+
+/// A directory that cannot be synced once the head has its name, and then a machine that stops: whatever of that
+/// is on disk, it is a log.
+#[test]
+fn a_head_whose_directory_fails_is_not_ahead_of_its_log() {
+    let rig = Rig::new();
+    let clock = ManualClock::new();
+    let mut builder = rig
+        .builder()
+        .with_sync(true)
+        .with_clock(clock.clone())
+        .with_max_file_age(Duration::from_secs(3600))
+        // No line is ever written twice in the same form.
+        .with_cipher(FileKeyRing::new(FileKey::new(9, &[9; 32]).unwrap(), []).unwrap());
+    builder.settings.sync_parent = |_| match DIRECTORY_FAILS.load(Relaxed) {
+        true => Err(io::Error::other("out of order")),
+        false => Ok(()),
+    };
+    let sink = builder.open().unwrap();
+    let old_head = fs::read(rig.file("head")).unwrap();
+    let again = rig.file("again");
+    for (resource, later) in [("/a", 0), ("/b", 3600)] {
+        clock.advance(Duration::from_secs(later));
+        DIRECTORY_FAILS.store(true, Relaxed);
+        let failures = sink.stats().failures;
+        record(&sink, resource);
+        until(|| sink.stats().failures > failures);
+        assert!(!sink.flush(Duration::from_millis(1)), "not for good");
+        // As it is, and with the head that was there before.
+        rig.assert_intact();
+        fs::rename(rig.file("head"), &again).unwrap();
+        fs::write(rig.file("head"), &old_head).unwrap();
+        fs::set_permissions(rig.file("head"), PermissionsExt::from_mode(0o600)).unwrap();
+        rig.assert_intact();
+        fs::rename(&again, rig.file("head")).unwrap();
+        // No room for another attempt either, at whatever.
+        let in_the_way = rig.file("head.new");
+        fs::create_dir(&in_the_way).unwrap();
+        record(&sink, "/waits");
+        DIRECTORY_FAILS.store(false, Relaxed);
+        let failures = sink.stats().failures;
+        until(|| sink.stats().failures > failures);
+        rig.assert_intact();
+        fs::remove_dir(&in_the_way).unwrap();
+        assert!(sink.flush(LONG));
+    }
+    drop(sink);
+    // Those of two files, and four events: none twice, none lost.
+    assert_eq!(rig.lines().len(), 2 + 4);
+    assert_eq!(place::segments(&rig.path()).unwrap().len(), 2);
+    rig.assert_intact();
+    drop(rig.builder().open().unwrap());
+}
+
+/// A wall clock that is set back makes no file older and none younger.
+#[test]
+fn a_file_is_followed_by_another_after_its_time_whatever_the_wall_clock_is_set_to() {
+    let rig = Rig::new();
+    let clock = ManualClock::new();
+    let sink = rig
+        .builder()
+        .with_clock(clock.clone())
+        .with_max_file_age(Duration::from_secs(3600))
+        .open()
+        .unwrap();
+    let files = || place::segments(&rig.path()).unwrap().len();
+    let hour = Duration::from_secs(3600);
+    let start = clock.wall();
+    for (wall, passed, expected) in [
+        (start, Duration::ZERO, 1),
+        (std::time::UNIX_EPOCH, Duration::ZERO, 1),
+        (start + 1000 * hour, hour / 2, 1),
+        (start, Duration::ZERO, 1),
+        (std::time::UNIX_EPOCH, hour / 2, 2),
+        (start - 1000 * hour, Duration::ZERO, 2),
+        (start - 2000 * hour, hour, 3),
+    ] {
+        clock.advance(passed);
+        clock.set_wall(wall);
+        record(&sink, "/");
+        assert!(sink.flush(LONG));
+        assert_eq!(files(), expected, "{wall:?}");
+    }
+    // A broken one is no reason to begin a file with every event.
+    clock.set_monotonic_nanos(0);
+    for _ in 0..3 {
+        record(&sink, "/");
+        assert!(sink.flush(LONG));
+    }
+    assert_eq!(files(), 3);
+    drop(sink);
+    rig.assert_intact();
+}
+
 #[test]
 fn only_the_owner_may_have_access() {
     let rig = Rig::new();
@@ -671,8 +766,8 @@ fn unreasonable_settings_are_refused() {
     assert_eq!(field(rig.builder().with_batch(0)), "batch");
     assert_eq!(field(rig.builder().with_batch(10_001)), "batch");
     assert_eq!(
-        field(rig.builder().when_full(WhenFull::Wait(minute))),
-        "when_full"
+        field(rig.builder().with_on_full(OnFull::Wait(minute))),
+        "on_full"
     );
     assert_eq!(field(rig.builder().with_max_file_len(4095)), "max_file_len");
     assert_eq!(

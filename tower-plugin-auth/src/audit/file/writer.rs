@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -38,6 +38,8 @@ pub(super) struct Settings {
     pub(super) sync: bool,
     pub(super) max_len: u64,
     pub(super) max_age: Option<Duration>,
+    /// Of the head; tests let it fail.
+    pub(super) sync_parent: fn(&Path) -> io::Result<()>,
 }
 
 /// The end of a log.
@@ -46,11 +48,14 @@ pub(super) struct Writer {
     pub(super) log: [u8; 16],
     pub(super) link: Link,
     pub(super) segment: u64,
-    pub(super) opened_at: SystemTime,
+    /// By the monotonic clock: a file is as old as it is, whatever the wall clock is set to.
+    pub(super) opened_at: u64,
     pub(super) file: File,
     pub(super) len: u64,
     /// How long the file was before an attempt to write failed, and so what to cut it back to.
     pub(super) good: Option<u64>,
+    /// Whether the head is where it belongs, and may not be after the machine has stopped.
+    pub(super) is_head_unsynced: bool,
     /// Released when it is closed, whatever ends the process.
     pub(super) _lock: File,
 }
@@ -66,9 +71,14 @@ pub(super) struct Progress {
 /// Writes until the queue is closed and empty.
 pub(super) fn run(mut writer: Writer, queue: &Queue, progress: &Progress) {
     while let Some(mut batch) = queue.take(writer.settings.batch) {
-        let mut is_last_attempt = false;
+        let (mut is_last_attempt, mut is_down) = (false, false);
         loop {
-            match writer.write(&batch) {
+            let written = match is_down {
+                true => Ok(()),
+                false => writer.write(&batch),
+            };
+            is_down = written.is_ok();
+            match written.and_then(|()| writer.settle_head()) {
                 Ok(()) => {
                     queue.written(batch.events.len());
                     break;
@@ -77,7 +87,10 @@ pub(super) fn run(mut writer: Writer, queue: &Queue, progress: &Progress) {
                     progress.failures.fetch_add(1, Relaxed);
                     tracing::error!(%error, "audit log could not be written; events wait");
                     if is_last_attempt {
-                        queue.lost(&batch);
+                        match is_down {
+                            true => queue.written(batch.events.len()),
+                            false => queue.lost(&batch),
+                        }
                         break;
                     }
                     is_last_attempt = queue.pause(RETRY_AFTER);
@@ -90,11 +103,11 @@ pub(super) fn run(mut writer: Writer, queue: &Queue, progress: &Progress) {
 }
 
 impl Writer {
-    /// All of it, or nothing that counts: it may be tried again.
+    /// All of it, or nothing that counts: it may be tried again. Then the head is to be [settled](Self::settle_head).
     pub(super) fn write(&mut self, batch: &Batch) -> Result<(), FileSinkError> {
         self.cut()?;
         let now = self.settings.clock.wall();
-        if self.is_full(now) {
+        if self.is_full() {
             self.rotate(now)?;
         }
         let mut payloads: Vec<&[u8]> = batch.events.iter().map(String::as_bytes).collect();
@@ -165,8 +178,10 @@ impl Writer {
         Ok(())
     }
 
-    /// Afterwards: ahead of its log it would call a crash a crime.
-    fn write_head(&self, segment: u64, link: Link) -> Result<(), FileSinkError> {
+    /// Afterwards: ahead of its log it would call a crash a crime. For the same reason nothing that it names may be
+    /// taken back: after an error the old one is there, and if the new one is, what is left is to
+    /// [settle](Self::settle_head) it.
+    fn write_head(&mut self, segment: u64, link: Link) -> Result<(), FileSinkError> {
         let Settings {
             head, keys, sync, ..
         } = &self.settings;
@@ -177,12 +192,25 @@ impl Writer {
             tag: link.tag,
             key_version: keys.active(),
         };
-        file::replace(head, &text.write(keys.active_key()), *sync)
-            .map_err(|error| FileSinkError::io(error, head))
+        file::swap(head, &text.write(keys.active_key()), *sync)
+            .map_err(|error| FileSinkError::io(error, head))?;
+        self.is_head_unsynced = *sync;
+        Ok(())
+    }
+
+    /// Lets the head be there after the machine has stopped, too. It may be tried again.
+    pub(super) fn settle_head(&mut self) -> Result<(), FileSinkError> {
+        if self.is_head_unsynced {
+            let head = &self.settings.head;
+            let synced = (self.settings.sync_parent)(head);
+            synced.map_err(|error| FileSinkError::io(error, head))?;
+            self.is_head_unsynced = false;
+        }
+        Ok(())
     }
 
     /// The head names the last line, which a writer that was killed has written and not named.
-    pub(super) fn catch_up(&self) -> Result<(), FileSinkError> {
+    pub(super) fn catch_up(&mut self) -> Result<(), FileSinkError> {
         self.write_head(self.segment, self.link)
     }
 
@@ -191,8 +219,9 @@ impl Writer {
         self.link.next
     }
 
-    fn is_full(&self, now: SystemTime) -> bool {
-        let age = now.duration_since(self.opened_at).unwrap_or_default();
+    fn is_full(&self) -> bool {
+        let now = self.settings.clock.monotonic_nanos();
+        let age = Duration::from_nanos(now.saturating_sub(self.opened_at));
         let is_old = self.settings.max_age.is_some_and(|max| age >= max);
         self.len >= self.settings.max_len || is_old
     }
@@ -202,7 +231,7 @@ impl Writer {
         let (file, len, link) = begin(&self.settings, self.log, number, self.link, now)?;
         self.write_head(number, link)?;
         self.segment = number;
-        self.opened_at = now;
+        self.opened_at = self.settings.clock.monotonic_nanos();
         self.file = file;
         self.len = len;
         self.good = None;
@@ -218,18 +247,20 @@ impl Writer {
         let mut log = [0; 16];
         settings.rng.fill(&mut log)?;
         let (file, len, link) = begin(&settings, log, 1, Link::START, now)?;
-        let writer = Self {
+        let mut writer = Self {
+            opened_at: settings.clock.monotonic_nanos(),
             settings,
             log,
             link,
             segment: 1,
-            opened_at: now,
             file,
             len,
             good: None,
+            is_head_unsynced: false,
             _lock: lock,
         };
         writer.write_head(1, link)?;
+        writer.settle_head()?;
         Ok(writer)
     }
 }

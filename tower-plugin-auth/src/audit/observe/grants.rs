@@ -1,19 +1,45 @@
 use crate::{
     audit::{
-        AuditEvent, AuditSink, Outcome, Party,
-        vocabulary::{AUTHZ_CHANGE, AUTHZ_FAIL},
+        AuditEvent, AuditSink, Outcome, Party, refusal,
+        vocabulary::{AUTHZ_CHANGE, AUTHZ_FAIL, GRANT_USED},
     },
-    broker::{GrantEvent, GrantRequest, RequestError},
-    grant::{CaveatKind, DenialReason, GrantRecord, Holder},
+    broker::{Grant, GrantEvent, GrantRequest, RequestError},
+    grant::{DenialReason, GrantRecord, Holder},
     store::GrantRevocation,
     token::TokenId,
 };
 
-/// An observer for [`CapabilityBrokerBuilder::with_observer`](crate::broker::CapabilityBrokerBuilder::with_observer)
-/// that writes down who was granted what, who was not, and what was presented in vain.
+/// Which uses of grants are written down.
 ///
-/// Uses are not written down: there are as many as requests. Where they have to be, let an observer of your own
-/// record [`GrantEvent::Used`] beside this one.
+/// A use is a request that a grant has let through, so there are as many as requests, and a sink that is bounded drops
+/// what comes too fast: uses may push out what matters more. Refused ones are written down whatever is said here.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum GrantUses {
+    /// All of them.
+    All,
+    /// Those of grants whose uses are counted, so that the log says what has become of each: the grants that are
+    /// not used often. It is the default.
+    #[default]
+    Counted,
+    /// None.
+    None,
+}
+
+impl GrantUses {
+    fn include(self, grant: &Grant) -> bool {
+        match self {
+            Self::All => true,
+            Self::Counted => grant.uses_left().is_some(),
+            Self::None => false,
+        }
+    }
+}
+
+/// An observer for [`CapabilityBrokerBuilder::with_observer`](crate::broker::CapabilityBrokerBuilder::with_observer)
+/// that writes down who was granted what, who was not, what was presented in vain, and each use that was counted.
+///
+/// [`grants_with_uses`] writes down the other uses as well, or none.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -31,6 +57,19 @@ use crate::{
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 pub fn grants(sink: impl AuditSink + 'static) -> impl Fn(&GrantEvent<'_>) + Send + Sync + 'static {
+    grants_with_uses(sink, GrantUses::default())
+}
+
+/// As [`grants`], and says which uses are written down.
+///
+/// A use is a [`GRANT_USED`] of the grant by its public id: the [subject](AuditEvent::subject) is whose grant it is,
+/// and the details say for which capability it is, by which [link](crate::Grant::link) of it the request has passed,
+/// and how many uses of that are left if they are counted. Who has sent the request, an
+/// [`AuditLayer`](crate::audit::AuditLayer) knows.
+pub fn grants_with_uses(
+    sink: impl AuditSink + 'static,
+    uses: GrantUses,
+) -> impl Fn(&GrantEvent<'_>) + Send + Sync + 'static {
     move |event| match event {
         GrantEvent::Denied {
             capability,
@@ -41,6 +80,7 @@ pub fn grants(sink: impl AuditSink + 'static) -> impl Fn(&GrantEvent<'_>) + Send
         GrantEvent::Issued { record } => issued(&sink, record),
         GrantEvent::Refused { request, error } => refused(&sink, request, error),
         GrantEvent::Revoked { revocation, count } => revoked(&sink, revocation, *count),
+        GrantEvent::Used { grant } if uses.include(grant) => used(&sink, grant),
         GrantEvent::Used { .. } => {}
     }
 }
@@ -103,7 +143,7 @@ fn denied(
     let details = [("capability", capability)];
     let mut event = AuditEvent::new(AUTHZ_FAIL, Outcome::Denied)
         .with_action("present_grant")
-        .with_reason(name(reason))
+        .with_reason(refusal::denied(reason))
         .with_details(&details);
     if let Some(id) = &id {
         event = event.with_resource(id);
@@ -112,6 +152,21 @@ fn denied(
     if let Some(record) = record {
         event = event.with_subject(record.principal());
     }
+    sink.record(&event);
+}
+
+fn used(sink: &impl AuditSink, grant: &Grant) {
+    let (id, link) = (grant.id().to_string(), grant.link().to_string());
+    let left = grant.uses_left().map(|left| left.to_string());
+    let mut details = vec![("capability", grant.capability()), ("link", link.as_str())];
+    if let Some(left) = &left {
+        details.push(("uses_left", left));
+    }
+    let event = AuditEvent::new(GRANT_USED, Outcome::Success)
+        .with_subject(grant.principal())
+        .with_action("use_grant")
+        .with_resource(&id)
+        .with_details(&details);
     sink.record(&event);
 }
 
@@ -125,7 +180,7 @@ fn revoked(sink: &impl AuditSink, revocation: &GrantRevocation<'_>, count: u64) 
         GrantRevocation::Link { grant, link } => {
             ("link", Some(grant.to_string()), Some(link.to_string()))
         }
-        GrantRevocation::Principal { .. } => ("principal", None, None),
+        GrantRevocation::Subject { .. } => ("subject", None, None),
     };
     let mut details = vec![("which", which), ("count", count.as_str())];
     if let Some(link) = &link {
@@ -137,32 +192,8 @@ fn revoked(sink: &impl AuditSink, revocation: &GrantRevocation<'_>, count: u64) 
     if let Some(resource) = &resource {
         event = event.with_resource(resource);
     }
-    if let GrantRevocation::Principal { kind, subject } = revocation {
+    if let GrantRevocation::Subject { kind, subject } = revocation {
         event = event.with_subject(Party::new(kind, subject));
     }
     sink.record(&event);
-}
-
-const fn name(reason: DenialReason) -> &'static str {
-    match reason {
-        DenialReason::AmbiguousPath => "AMBIGUOUS_PATH",
-        DenialReason::Caveat(CaveatKind::Audience) => "CAVEAT_AUDIENCE",
-        DenialReason::Caveat(CaveatKind::Certificate) => "CAVEAT_CERTIFICATE",
-        DenialReason::Caveat(CaveatKind::Holder) => "CAVEAT_HOLDER",
-        DenialReason::Caveat(CaveatKind::MaxUses) => "CAVEAT_MAX_USES",
-        DenialReason::Caveat(CaveatKind::Methods) => "CAVEAT_METHODS",
-        DenialReason::Caveat(CaveatKind::NotAfter) => "CAVEAT_NOT_AFTER",
-        DenialReason::Caveat(CaveatKind::PathPrefix) => "CAVEAT_PATH_PREFIX",
-        DenialReason::Caveat(CaveatKind::Rpc) => "CAVEAT_RPC",
-        DenialReason::Expired => "EXPIRED",
-        DenialReason::Malformed(_) => "MALFORMED",
-        DenialReason::Mismatch => "MISMATCH",
-        DenialReason::NotHolder => "NOT_HOLDER",
-        DenialReason::NotPermitted => "NOT_PERMITTED",
-        DenialReason::OtherCapability => "OTHER_CAPABILITY",
-        DenialReason::OtherGrant => "OTHER_GRANT",
-        DenialReason::Revoked => "REVOKED",
-        DenialReason::Unknown => "UNKNOWN",
-        DenialReason::UsedUp => "USED_UP",
-    }
 }

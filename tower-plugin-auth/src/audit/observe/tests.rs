@@ -142,10 +142,10 @@ async fn grants_are_written_down_from_the_request_to_the_revocation() {
         )]
     );
     broker
-        .revoke_principal("runtime", "cache-7f3a")
+        .revoke_subject("runtime", "cache-7f3a")
         .await
         .unwrap();
-    let line = r#"authz_change success by=- of=runtime:cache-7f3a revoke_grant - - [("which", "principal"), ("count", "1")]"#;
+    let line = r#"authz_change success by=- of=runtime:cache-7f3a revoke_grant - - [("which", "subject"), ("count", "1")]"#;
     assert_eq!(lines.take(), [line]);
 }
 

@@ -187,7 +187,7 @@ impl MemoryGrantStore {
                 self.remove(&mut book, &ids, |record| record.capability() == capability)
             }
             GrantRevocation::Grant(id) => self.remove(&mut book, &[id], |_| true),
-            GrantRevocation::Principal { kind, subject } => {
+            GrantRevocation::Subject { kind, subject } => {
                 let owner = (kind.into(), subject.into());
                 let own = book.of_owners.get(&owner).cloned().unwrap_or_default();
                 self.remove(&mut book, &own, |_| true)

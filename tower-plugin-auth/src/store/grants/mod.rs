@@ -91,7 +91,10 @@ pub enum Counted {
     /// There is no such grant any more.
     Gone,
     /// It was, and may go on.
-    Used,
+    Used {
+        /// How often it may go on after this, by the limit that is reached first; `None` if nothing is limited.
+        left: Option<u32>,
+    },
     /// Nothing was: the grant or one of the links is used up, or there are more than
     /// [`MAX_LINKS`] links to be counted.
     UsedUp,
@@ -114,7 +117,7 @@ pub enum GrantRevocation<'a> {
         link: LinkId,
     },
     /// All that were issued to one principal.
-    Principal {
+    Subject {
         /// Its [kind](crate::Principal::kind).
         kind: &'a str,
         /// Its [subject](crate::Principal::subject).

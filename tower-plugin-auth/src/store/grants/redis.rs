@@ -102,10 +102,14 @@ impl RedisGrantStore {
     }
 
     async fn count(self, call: Call) -> Result<Counted, StoreError> {
-        let counted: String = self.store.link().run(&self.scripts.count, &call).await?;
+        let link = self.store.link();
+        let (counted, left): (String, i64) = link.run(&self.scripts.count, &call).await?;
         match counted.as_str() {
             "GONE" => Ok(Counted::Gone),
-            "OK" => Ok(Counted::Used),
+            "OK" => Ok(Counted::Used {
+                // Below 0: nothing is limited.
+                left: u32::try_from(left).ok(),
+            }),
             "USED_UP" => Ok(Counted::UsedUp),
             _ => Err(StoreError::unavailable("unexpected answer to a use")),
         }
@@ -209,7 +213,7 @@ impl GrantStore for RedisGrantStore {
                 })
                 .await
             }
-            GrantRevocation::Principal { kind, subject } => {
+            GrantRevocation::Subject { kind, subject } => {
                 let index = format!(":o:{}", digest(kind, subject));
                 self.revoke_some(|call| call.arg("index").arg(&*index))
                     .await

@@ -198,8 +198,8 @@ async fn an_observer_is_told_of_everything_and_of_no_secret() {
     assert!(garbage.await.is_ok());
     clock.advance(Duration::from_secs(3600));
     assert!(call().await.is_ok());
-    assert!(broker.revoke_grant(&issued.token().id()).await.unwrap());
-    assert!(!broker.revoke_grant(&issued.token().id()).await.unwrap());
+    assert!(broker.revoke(&issued.token().id()).await.unwrap());
+    assert!(!broker.revoke(&issued.token().id()).await.unwrap());
     assert!(call().await.is_ok());
 
     let told = told.lock().unwrap();

@@ -87,7 +87,7 @@ async fn f22_a_slow_capability_keeps_nobody_waiting_and_may_call_the_broker() {
                 // Re-entrant: asks for another grant, and ends its own.
                 granted(&broker, "logger").await;
                 let id = request.extensions().get::<Grant>().unwrap().id();
-                assert!(broker.revoke_grant(&id).await.unwrap());
+                assert!(broker.revoke(&id).await.unwrap());
                 if request.uri().path() == "/slow" {
                     gate.notified().await;
                 }
@@ -222,8 +222,8 @@ async fn f25_grants_are_capped_swept_and_revoked() {
     let full = request_by("b", "files").await;
     assert!(matches!(full, Err(RequestError::Full)));
 
-    assert_eq!(broker.revoke_principal("runtime", "a").await.unwrap(), 3);
-    assert_eq!(broker.revoke_principal("runtime", "a").await.unwrap(), 0);
+    assert_eq!(broker.revoke_subject("runtime", "a").await.unwrap(), 3);
+    assert_eq!(broker.revoke_subject("runtime", "a").await.unwrap(), 0);
     let files = request_by("a", "files").await.unwrap();
     assert_eq!(broker.revoke_capability("logger").await.unwrap(), 97);
     assert_eq!(broker.store().len(), 1);
@@ -244,7 +244,7 @@ async fn f25_grants_are_capped_swept_and_revoked() {
     assert!(broker.revoke_link(&grant, &link).await.unwrap());
     assert_eq!(call(&derived).await, Some(DenialReason::Revoked));
     assert_eq!(call(files.token()).await, None);
-    let revoked = broker.revoke(GrantRevocation::Grant(grant)).await;
+    let revoked = broker.revoke_all(GrantRevocation::Grant(grant)).await;
     assert_eq!(revoked.unwrap(), 1);
     assert_eq!(call(files.token()).await, Some(DenialReason::Unknown));
 
@@ -263,7 +263,7 @@ async fn f26_every_refusal_looks_the_same_to_the_caller() {
     let service = Capabilities::default().behind(&ours);
     let known = granted(&ours, "files").await;
     let gone = granted(&ours, "files").await;
-    ours.revoke_grant(&gone.token().id()).await.unwrap();
+    ours.revoke(&gone.token().id()).await.unwrap();
     let unknown = granted(&theirs, "files").await;
     let narrow = known.token().attenuate(&Caveat::path_prefix("/a").unwrap());
     let narrow = narrow.unwrap();

@@ -22,7 +22,12 @@ impl Kept {
     }
 
     pub(super) fn count(&mut self, uses: &Uses) -> Counted {
-        let is_left = |used: u32, limit: NonZeroU32| used < limit.get();
+        let mut left = None::<u32>;
+        let mut is_left = |used: u32, limit: NonZeroU32| {
+            let after = limit.get().checked_sub(used).and_then(|n| n.checked_sub(1));
+            left = left.map_or(after, |left| Some(left.min(after?)));
+            after.is_some()
+        };
         if uses
             .of_grant()
             .is_some_and(|limit| !is_left(self.used, limit))
@@ -31,11 +36,11 @@ impl Kept {
         }
         let mut unknown = 0;
         for (link, limit) in uses.of_links() {
-            match self.links_used.get(link) {
-                Some(used) if !is_left(*used, *limit) => return Counted::UsedUp,
-                Some(_) => {}
-                None => unknown += 1,
+            let used = self.links_used.get(link);
+            if !is_left(used.copied().unwrap_or(0), *limit) {
+                return Counted::UsedUp;
             }
+            unknown += usize::from(used.is_none());
         }
         if self.links_used.len() + unknown > MAX_LINKS {
             return Counted::UsedUp;
@@ -45,7 +50,7 @@ impl Kept {
             let used = self.links_used.entry(*link).or_default();
             *used = used.saturating_add(1);
         }
-        Counted::Used
+        Counted::Used { left }
     }
 
     /// Whether there was room to note it down.

@@ -89,11 +89,36 @@ fn more_links_than_are_counted_are_not_let_in() {
     };
     let most = u8::try_from(crate::store::MAX_LINKS).unwrap();
     for byte in 0..most {
-        assert_eq!(count(byte), Counted::Used);
+        assert_eq!(count(byte), Counted::Used { left: Some(1) });
     }
     assert_eq!(count(most), Counted::UsedUp, "memory is bounded");
-    assert_eq!(count(0), Counted::Used, "those that are counted go on");
+    let used_up = Counted::Used { left: Some(0) };
+    assert_eq!(count(0), used_up, "those that are counted go on");
     assert_eq!(count(0), Counted::UsedUp);
+}
+
+#[test]
+fn what_is_left_is_what_the_smallest_limit_leaves() {
+    let store = MemoryGrantStore::new(1).unwrap();
+    let kept = record("a", at(60));
+    let id = kept.id();
+    store.insert_now(kept, 9, at(0)).unwrap();
+    let count = |of_grant: Option<u32>, of_links: &[(u8, u32)]| {
+        let of_grant = of_grant.map(|limit| limit.try_into().unwrap());
+        let of_links = of_links.iter().map(|(byte, limit)| {
+            let link = LinkId::from_bytes([*byte; 16]);
+            (link, (*limit).try_into().unwrap())
+        });
+        store.count_now(&id, &Uses::new(of_grant, of_links.collect()))
+    };
+    let used = |left| Counted::Used { left };
+    assert_eq!(count(None, &[]), used(None));
+    // Whatever was counted counts, also before there was a limit.
+    assert_eq!(count(Some(9), &[]), used(Some(7)));
+    assert_eq!(count(Some(9), &[(1, 3), (2, 2)]), used(Some(1)));
+    assert_eq!(count(Some(9), &[(1, 2), (2, 9)]), used(Some(0)));
+    assert_eq!(count(Some(9), &[(1, 2)]), Counted::UsedUp);
+    assert_eq!(count(Some(u32::MAX), &[]), used(Some(u32::MAX - 5)));
 }
 
 #[test]
