@@ -1,15 +1,15 @@
 //! Who may join: what is asked of a plugin in its handshake.
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use tower_plugin_auth::{
-    StoreError,
     admission::{
         Admission, AdmissionBuilder, AdmissionEvent, BootstrapSecret, Rule,
         manifest::{FileWatermark, ManifestErrorKind, ManifestPolicy},
     },
+    store::GrantStore,
 };
-use tower_plugin_core::{Clock, Principal};
+use tower_plugin_core::Clock;
 
 use super::HostError;
 
@@ -65,25 +65,22 @@ impl Door {
         Self(self.0.with_max_concurrent(admissions))
     }
 
-    /// Begins to admit, by the manifest at its path if there is one.
+    /// Begins to admit, by the manifest at its path if there is one. Who is put in quarantine loses the `grants`.
     ///
     /// # Errors
     ///
     /// [`HostError`] if a setting is out of range, or the manifest is not to be believed.
-    pub(super) fn open<F>(
+    pub(super) fn open(
         self,
         clock: Arc<dyn Clock>,
         observe: impl Fn(&AdmissionEvent<'_>) + Send + Sync + 'static,
-        revoke_grants: impl Fn(Principal) -> F + Send + Sync + 'static,
-    ) -> Result<Admission, HostError>
-    where
-        F: Future<Output = Result<u64, StoreError>> + Send + 'static,
-    {
+        grants: impl GrantStore,
+    ) -> Result<Admission, HostError> {
         let admission = self
             .0
             .with_clock(clock)
             .with_observer(observe)
-            .with_grant_revocation(revoke_grants)
+            .with_grant_store(grants)
             .build()?;
         match admission.load_manifest() {
             Ok(_) => Ok(admission),

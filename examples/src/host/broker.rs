@@ -15,7 +15,11 @@ use connectrpc::{
 };
 use tower_plugin_auth::{GrantRequest, broker::RequestError};
 
-use super::{HostState, fields, identity::Caller, own_words::refuse};
+use super::{
+    HostState, fields,
+    identity::Caller,
+    own_words::{refuse, unavailable},
+};
 use crate::proto::connectplugin::v1::{
     CapabilityBroker, CapabilityGrant, RequestCapabilityRequest, RequestCapabilityResponse,
 };
@@ -98,10 +102,13 @@ fn refusal(error: &RequestError) -> ConnectError {
             "as many grants as one plugin may have",
         ),
         RequestError::TooLarge => (ErrorCode::InvalidArgument, "the request is too large"),
-        RequestError::Unavailable(_) => (ErrorCode::Unavailable, "the grant could not be recorded"),
+        RequestError::Unavailable(store) => {
+            tracing::error!(%error, "no grant could be issued");
+            return unavailable("the grant could not be recorded", store.retry_after());
+        }
         _ => (ErrorCode::Internal, "no grant could be issued"),
     };
-    if matches!(code, ErrorCode::Unavailable | ErrorCode::Internal) {
+    if code == ErrorCode::Internal {
         tracing::error!(%error, "no grant could be issued");
     }
     refuse(code, message)

@@ -8,6 +8,7 @@ use tower_plugin_auth::token::TokenId;
 use tower_plugin_core::Clock;
 
 use super::{
+    options::Strategy,
     registry::{
         Found, Health, Offer, Overview, Owner, Refusal, Registry, RegistryLimits, Selection,
     },
@@ -17,15 +18,17 @@ use super::{
 /// The registry, its clock, and those who watch it.
 pub(super) struct Directory {
     clock: Arc<dyn Clock>,
+    strategy: Strategy,
     // Held for one call of the engine, never across an await.
     registry: Mutex<Registry>,
     bells: Arc<Bells>,
 }
 
 impl Directory {
-    pub(super) fn new(limits: RegistryLimits, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(limits: RegistryLimits, strategy: Strategy, clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
+            strategy,
             registry: Mutex::new(Registry::new(limits)),
             bells: Arc::default(),
         }
@@ -61,8 +64,12 @@ impl Directory {
         &self,
         service_type: &str,
         min_version: Option<&Version>,
-        selection: Selection,
     ) -> Result<Found, Refusal> {
+        let selection = match self.strategy {
+            Strategy::First => Selection::First,
+            Strategy::RoundRobin => Selection::RoundRobin,
+            Strategy::Random => random(),
+        };
         let now = self.clock.wall();
         let mut registry = self.registry.lock();
         registry.discover(service_type, min_version, selection, now)
@@ -103,6 +110,18 @@ impl Directory {
 
     pub(super) fn owners(&self) -> Vec<(Box<str>, TokenId)> {
         self.registry.lock().owners()
+    }
+}
+
+/// Without randomness they take turns: whoever is found is as good as the others.
+fn random() -> Selection {
+    let mut number = [0; 8];
+    match getrandom::fill(&mut number) {
+        Ok(()) => Selection::Random(u64::from_le_bytes(number)),
+        Err(error) => {
+            tracing::warn!(%error, "no randomness to choose a provider by");
+            Selection::RoundRobin
+        }
     }
 }
 

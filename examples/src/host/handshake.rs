@@ -21,7 +21,7 @@ use super::{
     HostState,
     admission::{ARTIFACT_SHA256, ARTIFACT_SIZE, COOKIE_KEY, PUBLIC_COOKIE},
     fields,
-    own_words::refuse,
+    own_words::{refuse, unavailable},
 };
 use crate::proto::connectplugin::v1::{
     Capability, HandshakeRequest, HandshakeResponse, HandshakeService, PluginInfo,
@@ -167,15 +167,15 @@ fn not_admitted(error: &AdmissionError) -> ConnectError {
             wrong_cookie()
         }
         AdmissionError::Refused(_) => refuse(ErrorCode::PermissionDenied, "admission refused"),
-        AdmissionError::Busy => refuse(ErrorCode::Unavailable, "too many admissions at once"),
+        AdmissionError::Busy => unavailable("too many admissions at once", None),
         AdmissionError::Issue(IssueError::Full) => {
             refuse(ErrorCode::ResourceExhausted, "no room for another plugin")
         }
         AdmissionError::Issue(error) => {
             tracing::error!(%error, "no token could be issued");
             match error {
-                IssueError::Unavailable(_) => {
-                    refuse(ErrorCode::Unavailable, "the identity could not be recorded")
+                IssueError::Unavailable(error) => {
+                    unavailable("the identity could not be recorded", error.retry_after())
                 }
                 _ => refuse(ErrorCode::Internal, "no identity could be issued"),
             }

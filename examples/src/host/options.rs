@@ -37,7 +37,7 @@ pub use plugin::{InvalidPlugin, KnownPlugin};
 pub use redis::{
     InvalidWithoutRedis, REDIS_VARIABLE, RedisConfig, RedisOptions, RedisUrl, WithoutRedis,
 };
-pub use registry::RegistryOptions;
+pub use registry::{InvalidStrategy, RegistryOptions, Strategy};
 pub use secret::{GeneratedSecret, SECRET_VARIABLE, SecretSource};
 pub use span::{InvalidSpan, Span, TokenTtl};
 pub use tls::TlsOptions;
@@ -165,6 +165,8 @@ pub struct Config {
     pub grants: GrantConfig,
     /// How many services there may be.
     pub registry: RegistryLimits,
+    /// Which of several equally good providers is found.
+    pub selection: Strategy,
     /// How large the head of a request may be.
     pub head: Limits,
     /// How long a call may take.
@@ -242,6 +244,7 @@ impl Options {
             token_keys,
             grants: self.grants.config(),
             registry: self.registry.config(),
+            selection: self.registry.selection,
             head: self.head.build()?,
             deadlines: self.deadlines.config(),
             require_tls: self.tls.require_tls,

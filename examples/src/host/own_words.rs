@@ -1,13 +1,26 @@
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, time::Duration};
 
 use connectrpc::{
     ConnectError, ErrorCode, Interceptor, Next, NextStream, PayloadStream,
     interceptor::{StreamRequest, StreamResponse, UnaryRequest, UnaryResponse},
 };
+use http::{HeaderValue, header::RETRY_AFTER};
 
 /// A refusal in this host's own words: no other reaches a caller through [`OwnWords`].
 pub(super) fn refuse(code: ErrorCode, message: impl Into<String>) -> ConnectError {
     ConnectError::new(code, message).with_source(Own)
+}
+
+/// The same of what may be tried again, after so long.
+pub(super) fn unavailable(message: &'static str, retry_after: Option<Duration>) -> ConnectError {
+    let mut error = refuse(ErrorCode::Unavailable, message);
+    // Rounded up: who comes too early is refused again.
+    let seconds = retry_after.map_or(1, |time| {
+        time.as_secs() + u64::from(time.subsec_nanos() > 0)
+    });
+    let headers = error.response_headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    error
 }
 
 /// Lets nothing out but what [`refuse`] made.

@@ -16,7 +16,7 @@ use super::{
     HostState, fields,
     identity::Caller,
     own_words::refuse,
-    registry::{Availability, Offer, Overview, Refusal, Selection},
+    registry::{Availability, Offer, Overview, Refusal},
     watch::{Watch, changes},
 };
 use crate::proto::connectplugin::v1::{
@@ -96,11 +96,7 @@ impl ServiceRegistry for Services {
         let found = self
             .0
             .directory
-            .discover(
-                request.service_type,
-                min_version.as_ref(),
-                Selection::RoundRobin,
-            )
+            .discover(request.service_type, min_version.as_ref())
             .map_err(refusal)?;
         Response::ok(DiscoverServiceResponse {
             endpoint: endpoint(&found.runtime_id, &found.offer).into(),

@@ -6,11 +6,11 @@ use std::{
 use tower_plugin_auth::{
     Admission, CapabilityBroker, InvalidConfig, SystemRng, TokenEvent, Tokens,
     admission::manifest::ManifestErrorKind,
-    audit::{self, AuditEvent, AuditSink},
+    audit::{self, AuditEvent, AuditSink, GrantUses},
     store::{SharedGrantStore, SharedStore},
     token::KeyRing,
 };
-use tower_plugin_core::Clock;
+use tower_plugin_core::{Clock, Principal};
 use tower_plugin_ratelimit::{
     EitherLimiter,
     concurrency::{Concurrency, ConcurrencyLimitLayer},
@@ -64,7 +64,11 @@ impl HostState {
     ///
     /// [`HostError`] if a setting is out of range or there is no randomness.
     pub fn new(config: Config, clock: Arc<dyn Clock>) -> Result<Self, HostError> {
-        let directory = Arc::new(Directory::new(config.registry, Arc::clone(&clock)));
+        let directory = Arc::new(Directory::new(
+            config.registry,
+            config.selection,
+            Arc::clone(&clock),
+        ));
         let revocations = Arc::<Revocations>::default();
         let observe = {
             let (directory, revocations) = (Arc::clone(&directory), Arc::clone(&revocations));
@@ -90,6 +94,10 @@ impl HostState {
             Some(keys) => keys.ring().ok_or(HostError::Keys),
             None => Ok(KeyRing::random(&SystemRng)?),
         };
+        let grant_uses = config
+            .audit
+            .as_ref()
+            .map_or(GrantUses::None, |audit| audit.grant_uses);
         let audit = match config.audit {
             Some(audit) => Some(Arc::new(AuditLog::open(audit, Arc::clone(&clock))?)),
             None => None,
@@ -97,21 +105,23 @@ impl HostState {
         let telemetry = Telemetry::new(clock.wall());
         let limits = Limits::new(config.quotas, config.redis.as_ref(), Arc::clone(&clock))?;
         let log = || Sink(audit.clone());
+        // One store: whoever is put in quarantine loses in it what he was granted, and is granted nothing more.
+        let admission = config.admission.open(
+            Arc::clone(&clock),
+            audit::admission(log()),
+            grants.0.clone(),
+        )?;
         let grants = Grants::new(
             config.grants,
             grants,
             ring()?,
             Arc::clone(&clock),
-            audit::grants(log()),
+            audit::grants_with_uses(log(), grant_uses),
+            {
+                let admission = admission.clone();
+                move |plugin: &Principal| admission.is_barred(plugin)
+            },
         )?;
-        let broker = grants.broker().clone();
-        let admission =
-            config
-                .admission
-                .open(Arc::clone(&clock), audit::admission(log()), move |holder| {
-                    let broker = broker.clone();
-                    async move { broker.revoke_subject(holder.kind(), holder.subject()).await }
-                })?;
         let identities = Identities::new(config.tokens, tokens, ring()?, Arc::clone(&clock), {
             let write_down = audit::tokens(log());
             move |event: &TokenEvent<'_>| {

@@ -105,6 +105,49 @@ async fn refusals_tokens_grants_and_admissions_are_written_down_and_no_secret_is
 }
 
 #[tokio::test]
+async fn a_call_to_a_capability_is_written_down_where_that_is_asked_for() {
+    for (which, expected) in [("all", 1), ("counted", 0), ("none", 0)] {
+        let folder = TempDir::new().unwrap();
+        let (log, keys) = (folder.path().join("audit"), keys(&folder));
+        let host = Host::with(&[
+            "--audit-file",
+            log.to_str().unwrap(),
+            "--audit-key-file",
+            &keys,
+            "--audit-grant-uses",
+            which,
+        ])
+        .await;
+        let plugin = host.admit("p").await;
+        let request = json!({ "capabilityType": "logger" });
+        let granted = host.call(BROKER, Some(&plugin), request).await.json();
+        let text = |name: &str| granted["grant"][name].as_str().unwrap().to_owned();
+        let call = format!("{}/capability.logger.v1.Logger/Log", text("endpointUrl"));
+        let bearer = format!("Bearer {}", text("bearerToken"));
+        let answer = host
+            .post(
+                call.strip_prefix(&host.url("")).unwrap(),
+                &[
+                    ("content-type", "application/json"),
+                    ("authorization", &bearer),
+                ],
+                r#"{"level":"info","message":"x"}"#,
+            )
+            .await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert!(host.state.flush_audit());
+        let lines = fs::read_to_string(folder.path().join("audit.00000001.jsonl")).unwrap();
+        let uses: Vec<_> = lines
+            .lines()
+            .filter(|line| line.contains("grant_used"))
+            .collect();
+        assert_eq!(uses.len(), expected, "{which}: {lines}");
+        assert!(uses.iter().all(|line| line.contains(&text("grantId"))));
+        host.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn what_was_recorded_is_on_disk_when_the_host_has_ended() {
     let folder = TempDir::new().unwrap();
     let (log, keys) = (folder.path().join("audit"), keys(&folder));

@@ -4,10 +4,17 @@ use std::{fs, process::Command};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tower_plugin_auth::{
+    GrantRequest,
+    broker::RequestError,
+    store::GrantStore,
+    token::{SelfId, TokenId},
+};
+use tower_plugin_core::Principal;
 
 use crate::{
     process::close,
-    support::{Admin, BROKER, DISCOVER, HANDSHAKE, Host, REGISTER, eventually, handshake},
+    support::{Admin, BROKER, DISCOVER, HANDSHAKE, Host, Plugin, REGISTER, eventually, handshake},
 };
 
 /// A directory with a manifest in it that lists one plugin.
@@ -294,4 +301,79 @@ async fn who_is_in_quarantine_has_nothing_and_does_not_come_back() {
     let offer = json!({ "serviceType": "x", "version": "1.0.0", "endpointPath": "/x/" });
     assert_eq!(host.call(REGISTER, Some(&good), offer).await.status, 200);
     host.stop().await;
+}
+
+/// Whatever has become of its tokens, and whoever is still asking in its name.
+#[tokio::test]
+async fn who_is_in_quarantine_loses_grants_that_no_token_leads_to_and_is_granted_none() {
+    let host = Host::start().await;
+    let admin = Admin::of(&host);
+    let broker = host.state.broker();
+    let (bad, good) = (host.admit("bad").await, host.admit("good").await);
+    let wanted = |plugin: &Plugin| {
+        let holder = Principal::new("runtime", plugin.id.clone());
+        GrantRequest::new(holder, "logger").with_insecure_bearer()
+    };
+    // Of a run whose token the host has never seen: another copy has issued it, and it is gone.
+    let name: SelfId = "bad".parse().unwrap();
+    let former = Plugin {
+        id: name.runtime_id(TokenId::from_bytes([7; 16])),
+        token: String::new(),
+    };
+    let mut lost = Vec::new();
+    for plugin in [&bad, &former] {
+        lost.push(broker.request(wanted(plugin)).await.unwrap().token().id());
+    }
+    let kept = broker.request(wanted(&good)).await.unwrap().token().id();
+
+    let answer = admin.send("POST", "/admin/quarantine/bad").await.json();
+    assert_eq!(
+        (&answer["tokens_revoked"], &answer["grants_revoked"]),
+        (&json!(1), &json!(2))
+    );
+    for id in lost {
+        assert!(broker.store().get(&id).await.unwrap().is_none());
+    }
+    assert!(broker.store().get(&kept).await.unwrap().is_some());
+    for plugin in [&bad, &former] {
+        let refused = broker.request(wanted(plugin)).await;
+        assert!(matches!(refused, Err(RequestError::Denied)), "{refused:?}");
+    }
+    assert!(broker.request(wanted(&good)).await.is_ok());
+    assert_eq!(
+        admin.send("DELETE", "/admin/quarantine/bad").await.status,
+        200
+    );
+    assert!(broker.request(wanted(&bad)).await.is_ok());
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn an_admission_that_finds_no_place_is_told_when_to_come_back() {
+    for (arguments, places) in [
+        (&[][..], 3),
+        (&["--concurrent-admissions", "1"][..], 1),
+        (&["--concurrent-admissions", "5"][..], 5),
+    ] {
+        let host = Host::with(arguments).await;
+        let come = async || {
+            host.call(HANDSHAKE, None, handshake(json!({ "selfId": "p" })))
+                .await
+        };
+        let mut taken = Vec::new();
+        for _ in 0..places {
+            assert_eq!(come().await.status, 200, "{arguments:?}");
+            taken.push(host.state.admission().enter().unwrap());
+        }
+        let answer = come().await;
+        assert_eq!(
+            answer.refused(503, "unavailable"),
+            "too many admissions at once"
+        );
+        assert_eq!(answer.header("retry-after"), "1");
+        taken.pop();
+        assert_eq!(come().await.status, 200);
+        drop(taken);
+        host.stop().await;
+    }
 }

@@ -110,6 +110,31 @@ async fn two_providers_take_turns_and_the_unhealthy_one_loses_its() {
 }
 
 #[tokio::test]
+async fn of_several_providers_the_one_is_found_that_the_setting_says() {
+    let found = async |arguments: &[&str], times: usize| {
+        let host = Host::with(arguments).await;
+        let (a, b) = (host.admit("a").await, host.admit("b").await);
+        for plugin in [&a, &b] {
+            register(&host, plugin, offer()).await;
+        }
+        let mut of_first = 0;
+        for _ in 0..times {
+            let message = json!({ "serviceType": "logger" });
+            let answer = host.call(DISCOVER, Some(&a), message).await.json();
+            of_first += usize::from(answer["endpoint"]["providerId"] == a.id);
+        }
+        host.stop().await;
+        of_first
+    };
+    assert_eq!(found(&["--selection", "first"], 10).await, 10);
+    assert_eq!(found(&["--selection", "round-robin"], 10).await, 5);
+    assert_eq!(found(&[], 10).await, 5);
+    // Of 60 fair throws none has one side alone, but once in 10^17 tests.
+    let of_first = found(&["--selection", "random"], 60).await;
+    assert!((1..60).contains(&of_first), "{of_first}");
+}
+
+#[tokio::test]
 async fn every_field_is_checked_and_none_is_repeated() {
     let host = Host::start().await;
     let plugin = host.admit("p").await;

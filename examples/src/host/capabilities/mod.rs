@@ -18,7 +18,7 @@ use tower_plugin_auth::{
     Capability, CapabilityBroker, CapabilityLayer, GrantRequest, InvalidConfig, StoreError,
     authenticate::CredentialHeader,
     broker::GrantEvent,
-    store::{GrantRevocation, MemoryGrantStore, SharedGrantStore},
+    store::{MemoryGrantStore, SharedGrantStore},
     token::KeyRing,
 };
 use tower_plugin_core::{Clock, Principal};
@@ -87,13 +87,15 @@ impl HostCapability {
 }
 
 impl Grants {
-    /// Offers the logger. `observe` is told of what happens to grants; it must not block.
+    /// Offers the logger. `observe` is told of what happens to grants, and who `is_barred` is granted nothing;
+    /// neither may block.
     pub(super) fn new(
         settings: GrantConfig,
         store: GrantStores,
         keys: KeyRing,
         clock: Arc<dyn Clock>,
         observe: impl Fn(&GrantEvent<'_>) + Send + Sync + 'static,
+        is_barred: impl Fn(&Principal) -> bool + Send + Sync + 'static,
     ) -> Result<Self, HostError> {
         let holders = Arc::<Holders>::default();
         let observe = {
@@ -110,6 +112,7 @@ impl Grants {
             .with_policy(|request: &GrantRequest, _: &Capability| {
                 request.principal().kind() == PLUGIN_KIND
             })
+            .with_barred(is_barred)
             .with_max_per_principal(settings.per_plugin)
             .with_clock(clock)
             .with_observer(observe)
@@ -176,10 +179,7 @@ impl Grants {
     /// Ends all that this plugin was granted.
     pub(super) async fn end(&self, holder: &Principal) -> Result<u64, StoreError> {
         let (kind, subject) = (holder.kind(), holder.subject());
-        let ended = self
-            .broker
-            .revoke_all(GrantRevocation::Subject { kind, subject })
-            .await?;
+        let ended = self.broker.revoke_subject(kind, subject).await?;
         self.holders.0.lock().remove(subject);
         Ok(ended)
     }

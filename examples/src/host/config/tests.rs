@@ -1,8 +1,10 @@
 use std::fs;
 
 use tempfile::TempDir;
+use tower_plugin_auth::audit::GrantUses;
 
 use super::*;
+use crate::host::options::Strategy;
 
 struct Folder(TempDir);
 
@@ -47,6 +49,32 @@ plugin = ["kv=1.0.0=/kv/", "log=2.0.0=/log/"]
 
     let one = of_file(file, &["--plugin", "a=1.0.0=/a/"]).unwrap().options;
     assert_eq!(one.plugins.len(), 1);
+}
+
+#[test]
+fn what_is_let_in_found_and_written_down_can_be_said_in_a_file() {
+    let defaults = settings(&[]).unwrap().options;
+    assert_eq!(defaults.door.concurrent, 3, "that of the library");
+    assert_eq!(defaults.registry.selection, Strategy::RoundRobin);
+    assert_eq!(defaults.audit.audit_grant_uses, GrantUses::Counted);
+    let file = r#"
+concurrent-admissions = 12
+selection = "first"
+audit-grant-uses = "all"
+"#;
+    let options = of_file(file, &[]).unwrap().options;
+    assert_eq!(options.door.concurrent, 12);
+    assert_eq!(options.registry.selection, Strategy::First);
+    assert_eq!(options.audit.audit_grant_uses, GrantUses::All);
+    for (text, message) in [
+        ("concurrent-admissions = 0", "1..=1024"),
+        ("concurrent-admissions = 1025", "1..=1024"),
+        ("selection = \"weighted\"", "first, round-robin or random"),
+        ("audit-grant-uses = \"some\"", "counted, all or none"),
+    ] {
+        let error = of_file(text, &[]).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    }
 }
 
 #[test]

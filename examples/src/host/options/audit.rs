@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use tower_plugin_auth::audit::GrantUses;
+
 use super::{Keys, OptionsError, SecretText, keys::Origin};
 
 /// Where what somebody may have to account for is written down.
@@ -18,6 +20,11 @@ pub struct AuditOptions {
     #[arg(long, value_name = "FILE")]
     pub audit_key_file: Option<PathBuf>,
 
+    /// Which uses of grants are written down: counted (of grants that are for so many uses), all, which is a line for
+    /// each call to a capability, or none. Refused ones are in any case.
+    #[arg(long, value_name = "WHICH", default_value = "counted", value_parser = grant_uses)]
+    pub audit_grant_uses: GrantUses,
+
     /// The value of [`AUDIT_KEYS_VARIABLE`], if it is set.
     #[arg(skip)]
     pub environment: Option<SecretText>,
@@ -30,6 +37,8 @@ pub struct AuditConfig {
     pub path: PathBuf,
     /// What its lines are chained under.
     pub keys: Keys,
+    /// Which uses of grants are among it.
+    pub grant_uses: GrantUses,
 }
 
 /// The environment variable that may hold the keys of the audit log.
@@ -48,11 +57,21 @@ impl AuditOptions {
                 Ok(Some(AuditConfig {
                     path: path.clone(),
                     keys: keys.ok_or(OptionsError::NoAuditKeys)?,
+                    grant_uses: self.audit_grant_uses,
                 }))
             }
             // The variable may be there for another copy.
             None if file.is_some() => Err(OptionsError::NoAudit),
             None => Ok(None),
         }
+    }
+}
+
+fn grant_uses(text: &str) -> Result<GrantUses, &'static str> {
+    match text {
+        "all" => Ok(GrantUses::All),
+        "counted" => Ok(GrantUses::Counted),
+        "none" => Ok(GrantUses::None),
+        _ => Err("must be counted, all or none"),
     }
 }

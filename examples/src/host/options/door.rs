@@ -43,7 +43,7 @@ pub struct DoorOptions {
     #[arg(
         long = "concurrent-admissions",
         value_name = "COUNT",
-        default_value = "16",
+        default_value = "3",
         value_parser = clap::value_parser!(u16).range(1..=1024)
     )]
     pub concurrent: u16,

@@ -1,3 +1,5 @@
+use std::{fmt, str::FromStr};
+
 use crate::host::registry::RegistryLimits;
 
 /// How many services there may be.
@@ -39,7 +41,49 @@ pub struct RegistryOptions {
         value_parser = clap::value_parser!(u32).range(1..=1_000_000)
     )]
     pub max_plugins: u32,
+
+    /// Which of several providers that are equally well is found: first (the one that registered first),
+    /// round-robin (one after the other) or random.
+    #[arg(long, value_name = "HOW", default_value = "round-robin")]
+    pub selection: Strategy,
 }
+
+/// Which of several equally good providers is found.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Strategy {
+    /// The one that registered first.
+    First,
+    /// By chance.
+    Random,
+    /// One after the other.
+    #[default]
+    RoundRobin,
+}
+
+impl FromStr for Strategy {
+    type Err = InvalidStrategy;
+
+    fn from_str(text: &str) -> Result<Self, InvalidStrategy> {
+        match text {
+            "first" => Ok(Self::First),
+            "random" => Ok(Self::Random),
+            "round-robin" => Ok(Self::RoundRobin),
+            _ => Err(InvalidStrategy),
+        }
+    }
+}
+
+/// A `--selection` that is none.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct InvalidStrategy;
+
+impl fmt::Display for InvalidStrategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("must be first, round-robin or random")
+    }
+}
+
+impl std::error::Error for InvalidStrategy {}
 
 impl RegistryOptions {
     pub(super) fn config(self) -> RegistryLimits {

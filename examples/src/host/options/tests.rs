@@ -55,7 +55,8 @@ fn the_command_line_is_well_formed() {
 
 fn open(door: Door) -> tower_plugin_auth::Admission {
     let clock = std::sync::Arc::new(tower_plugin_core::SystemClock::new());
-    door.open(clock, |_| {}, async |_| Ok(0)).unwrap()
+    let grants = tower_plugin_auth::store::MemoryGrantStore::new(1).unwrap();
+    door.open(clock, |_| {}, grants).unwrap()
 }
 
 fn admits(door: Door, secret: &str) -> bool {

@@ -49,6 +49,7 @@ impl Registry {
         let single = well.len() + usable.len() == 1;
         let choice = if well.is_empty() { usable } else { well };
         let turn = match selection {
+            Selection::First => 0,
             Selection::RoundRobin => {
                 service.turn = service.turn.wrapping_add(1);
                 service.turn

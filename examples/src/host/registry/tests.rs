@@ -71,6 +71,36 @@ fn round_robin_visits_every_provider_once_a_round() {
 }
 
 #[test]
+fn the_first_is_found_until_another_is_better_or_it_is_gone() {
+    let mut registry = registry(&[
+        ("a", "1", "log", "1.0.0"),
+        ("b", "2", "log", "1.0.0"),
+        ("c", "3", "log", "1.0.0"),
+    ]);
+    let first = |registry: &mut Registry| {
+        let found = registry.discover("log", None, Selection::First, at(1));
+        found.unwrap().runtime_id.to_string()
+    };
+    for _ in 0..3 {
+        assert_eq!(first(&mut registry), "a");
+        // Whoever takes turns takes none of its.
+        found(&mut registry, "log", None).unwrap();
+    }
+    let report = |registry: &mut Registry, plugin, health| {
+        registry
+            .report_health(owner(plugin), health, at(1))
+            .unwrap();
+    };
+    report(&mut registry, "c", Health::Healthy);
+    assert_eq!(first(&mut registry), "c", "the others are silent");
+    report(&mut registry, "b", Health::Healthy);
+    assert_eq!(first(&mut registry), "b");
+    report(&mut registry, "a", Health::Unhealthy);
+    registry.unregister("b", "2").unwrap();
+    assert_eq!(first(&mut registry), "c");
+}
+
+#[test]
 fn a_random_number_reaches_every_provider() {
     let mut registry = registry(&[("a", "1", "log", "1.0.0"), ("b", "2", "log", "1.0.0")]);
     let mut pick = |number| {

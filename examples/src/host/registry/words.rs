@@ -87,6 +87,8 @@ pub enum Health {
 /// Which of several equally good providers is found.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Selection {
+    /// The one that registered first, for as long as it is as good as any.
+    First,
     /// One after the other.
     #[default]
     RoundRobin,
