@@ -213,17 +213,29 @@ async fn a_file_may_say_all_of_admission() {
     program.signal("-TERM").await;
 
     fs::write(&file, text.replace("secret_file", "s3cr3t_file")).unwrap();
-    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_plugin-host"))
-        .args(["--check", "--admission-file", &file])
-        .env_remove("PLUGIN_HOST_BOOTSTRAP_SECRET")
-        .output()
-        .await
-        .unwrap();
-    let errors = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        !output.status.success() && errors.contains("--admission-file: "),
-        "{errors}"
-    );
+    let huge = path("huge.toml");
+    fs::File::create(&huge).unwrap().set_len(1 << 40).unwrap();
+    let pipe = path("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    for (file, fault) in [
+        (&file, ""),
+        (&huge, "more than 1 MiB"),
+        (&pipe, "not a regular file"),
+    ] {
+        let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_plugin-host"))
+            .args(["--check", "--admission-file", file])
+            .env_remove("PLUGIN_HOST_BOOTSTRAP_SECRET")
+            .output()
+            .await
+            .unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success(), "{errors}");
+        assert!(
+            errors.contains("--admission-file") && errors.contains(fault),
+            "{errors}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,11 @@
 //! Who may join, beside those who know the secret.
 
-use std::{fmt, fs, path::PathBuf, str::FromStr};
+use std::{
+    fmt, fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tower_plugin_auth::admission::{
@@ -83,7 +88,7 @@ impl DoorOptions {
         if secret || self.manifest.is_some() || self.says_of_manifests() {
             return Err(OptionsError::AmbiguousAdmission);
         }
-        let text = fs::read_to_string(path)
+        let text = read(path)
             .map_err(|error| OptionsError::File("--admission-file", path.clone(), error))?;
         // The parser's own words would show the line, whatever is in it.
         let config: AdmissionConfig = toml::from_str(&text)
@@ -114,6 +119,22 @@ impl DoorOptions {
         }))
     }
 }
+
+/// The text of a regular file of a bounded length: a pipe keeps its reader waiting, and a device never ends.
+fn read(path: &Path) -> io::Result<String> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut text = String::new();
+    let file = fs::File::open(path)?;
+    file.take(MAX_FILE + 1).read_to_string(&mut text)?;
+    match text.len() as u64 > MAX_FILE {
+        true => Err(io::Error::other("more than 1 MiB")),
+        false => Ok(text),
+    }
+}
+
+const MAX_FILE: u64 = 1 << 20;
 
 impl FromStr for TrustedKey {
     type Err = InvalidTrustedKey;
