@@ -19,6 +19,7 @@ mod json;
 mod open;
 mod place;
 mod queue;
+mod run;
 mod scan;
 mod sealed;
 mod verify;
@@ -30,7 +31,8 @@ pub use sealed::{InvalidLine, clear};
 pub use verify::{Anchor, Finding, FindingKind, InvalidAnchor, Report, Verifier};
 
 use queue::Queue;
-use writer::{Progress, Writer};
+use run::Progress;
+use writer::Writer;
 
 /// Writes events to a file that tells when somebody has changed it (Unix).
 ///
@@ -133,7 +135,7 @@ impl FileSink {
             move || {
                 // However it ends, nobody may wait for it for ever.
                 let end = End(&queue);
-                writer::run(writer, &queue, &progress);
+                run::run(writer, &queue, &progress);
                 drop(end);
             }
         });

@@ -1,13 +1,10 @@
-//! The thread that writes, and what it writes to.
+//! The end of a log: what is written to, and how.
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -17,7 +14,7 @@ use super::{
     chain::{Head, Link, Segment},
     error::FileSinkError,
     json, place,
-    queue::{Batch, Queue},
+    queue::Batch,
     sealed,
 };
 use crate::{
@@ -58,48 +55,6 @@ pub(super) struct Writer {
     pub(super) is_head_unsynced: bool,
     /// Released when it is closed, whatever ends the process.
     pub(super) _lock: File,
-}
-
-/// What others may know of the writer.
-#[derive(Default)]
-pub(super) struct Progress {
-    /// The number of the next line.
-    pub(super) next: AtomicU64,
-    pub(super) failures: AtomicU64,
-}
-
-/// Writes until the queue is closed and empty.
-pub(super) fn run(mut writer: Writer, queue: &Queue, progress: &Progress) {
-    while let Some(mut batch) = queue.take(writer.settings.batch) {
-        let (mut is_last_attempt, mut is_down) = (false, false);
-        loop {
-            let written = match is_down {
-                true => Ok(()),
-                false => writer.write(&batch),
-            };
-            is_down = written.is_ok();
-            match written.and_then(|()| writer.settle_head()) {
-                Ok(()) => {
-                    queue.written(batch.events.len());
-                    break;
-                }
-                Err(error) => {
-                    progress.failures.fetch_add(1, Relaxed);
-                    tracing::error!(%error, "audit log could not be written; events wait");
-                    if is_last_attempt {
-                        match is_down {
-                            true => queue.written(batch.events.len()),
-                            false => queue.lost(&batch),
-                        }
-                        break;
-                    }
-                    is_last_attempt = queue.pause(RETRY_AFTER);
-                }
-            }
-        }
-        batch.events.clear();
-        progress.next.store(writer.link.next, Relaxed);
-    }
 }
 
 impl Writer {
@@ -312,4 +267,3 @@ fn dropped(count: u64, now: SystemTime) -> String {
 
 /// What a line has beside its payload, at most.
 const ENVELOPE: usize = 128;
-const RETRY_AFTER: Duration = Duration::from_secs(1);
