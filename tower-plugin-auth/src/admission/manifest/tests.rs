@@ -1120,7 +1120,7 @@ proptest! {
     }
 
     #[test]
-    fn a_byte_more_or_less_is_never_believed_or_says_nothing(json in manifests(), at in any::<Index>(), byte in any::<u8>()) {
+    fn a_byte_more_or_less_is_never_believed_to_say_something_else(json in manifests(), at in any::<Index>(), byte in any::<u8>()) {
         let json = compact(&signed(&json));
         let at = at.index(json.len());
         let mut less = json.clone();
@@ -1128,12 +1128,11 @@ proptest! {
         prop_assert!(verify(&less).is_err());
         let mut more = json.clone();
         more.insert(at, byte);
-        // White space between two words says nothing; within one it says something else.
+        // White space between two words, and a backslash before a slash: other spellings of the same.
         if let Ok(read) = verify(&more) {
-            let text = String::from_utf8_lossy(&more);
-            prop_assert!(byte.is_ascii_whitespace(), "{}", text);
-            let (read, whole) = (read.manifest(), verify(&json).unwrap());
-            prop_assert_eq!(read.signed_bytes(), whole.manifest().signed_bytes(), "{}", text);
+            let whole = verify(&json).unwrap();
+            let (read, whole) = (read.manifest().signed_bytes(), whole.manifest().signed_bytes());
+            prop_assert_eq!(read, whole, "{}", String::from_utf8_lossy(&more));
         }
     }
 
