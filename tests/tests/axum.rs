@@ -17,7 +17,7 @@ use tower_plugin_auth::{
     Tokens, token::KeyRing,
 };
 use tower_plugin_ratelimit::{ClientIp, RateLimitLayer, key};
-use tower_plugin_validate::{CanonicalPath, ValidateLayer};
+use tower_plugin_validate::{CanonicalPath, RuleSet, ValidateLayer};
 
 #[tokio::test]
 async fn f40_all_three_layers_guard_an_axum_service() {
@@ -64,7 +64,9 @@ impl Server {
     async fn start(tokens: &Tokens<MemoryStore>) -> Self {
         let quota = |text: &str| text.parse::<tower_plugin_ratelimit::Quota>().unwrap();
         let guarded = ServiceBuilder::new()
-            .layer(ValidateLayer::http())
+            .layer(ValidateLayer::new(
+                RuleSet::http().with_canonical_path(true),
+            ))
             .layer(RateLimitLayer::new(quota("7/h"), ClientIp::peer()))
             .layer(AuthLayer::new(BearerAuthenticator::new(tokens.clone())))
             .layer(RateLimitLayer::new(quota("2/h"), key::Principal))

@@ -89,7 +89,10 @@ const TENANT: (&str, &str) = ("x-tenant-id", "7b0a9a3e-8a86-4f4f-9d1f-0d6d3c1c8d
 
 #[tokio::test]
 async fn every_violation_is_told_in_the_order_framing_path_metadata() {
-    let layer = ValidateLayer::new(RuleSet::http().with_schema(tenants()));
+    let rules = RuleSet::http()
+        .with_schema(tenants())
+        .with_canonical_path(true);
+    let layer = ValidateLayer::new(rules);
     let fields = [
         ("x-retry", "11"),
         ("x-middleware-subrequest", "1"),
@@ -332,7 +335,9 @@ fn exchanging_rules_under_load_never_mixes_two_sets() {
 
 #[tokio::test]
 async fn what_is_observed_passes_is_counted_and_leaves_its_refusal() {
-    let rules = RuleSet::http().with_schema(tenants());
+    let rules = RuleSet::http()
+        .with_schema(tenants())
+        .with_canonical_path(true);
     let observing = ValidateLayer::new(rules.clone().with_mode(Mode::Observe));
     let long = "v".repeat(9000);
     let cases: &[(&str, Fields<'_>, u16, &str)] = &[
@@ -388,7 +393,7 @@ async fn what_is_observed_passes_is_counted_and_leaves_its_refusal() {
 async fn a_path_in_another_spelling_is_refused_redirected_rewritten_or_observed() {
     let layer = |non_canonical| {
         let path = PathRules::http().with_non_canonical(non_canonical);
-        ValidateLayer::new(RuleSet::http().with_path(path))
+        ValidateLayer::new(RuleSet::http().with_path(path).with_canonical_path(true))
     };
     let target = "/%61/caf%c3%a9?x=%61&y";
     let reply = send(&layer(NonCanonical::Reject), request(target, &[])).await;

@@ -25,11 +25,12 @@ mod known;
 mod names;
 mod rules;
 
+pub(crate) use known::FRAMING;
 pub use known::well_known;
 pub use rules::{Fault, FaultKind, FramingRules, ObsText};
 
 use authority::is_host_and_port;
-use known::{is_single, may_frame};
+use known::is_single;
 use names::Names;
 
 /// Checks one request's fields. Made by [`FramingRules::scan`].
@@ -56,7 +57,8 @@ pub struct Scan<'a> {
     rules: FramingRules,
     version: Version,
     previous: &'a [u8],
-    values: usize,
+    /// How many fields have had the name of the last one.
+    nth: usize,
     /// A value holds something other than printable ASCII.
     suspicious: bool,
     /// A name may hold an underscore.
@@ -73,7 +75,7 @@ impl<'a> Scan<'a> {
             rules,
             version,
             previous: &[],
-            values: 0,
+            nth: 0,
             suspicious: false,
             underscore: false,
             host: None,
@@ -87,11 +89,12 @@ impl<'a> Scan<'a> {
     /// of one name follow one another, as `http::HeaderMap` and HTTP/2 libraries yield them.
     #[inline]
     pub fn field(&mut self, name: &'a [u8], value: &'a [u8], report: &mut impl FnMut(Fault)) {
-        let again = self.values > 0 && name == self.previous;
+        let again = self.nth > 0 && name == self.previous;
+        self.nth = if again { self.nth + 1 } else { 1 };
         self.previous = name;
         self.suspicious |= !chars::accepts(value, ObsText::Reject);
         self.underscore |= name.contains(&b'_');
-        self.next(again, name, value, report);
+        self.next(self.nth, name, value, report);
     }
 
     /// Notes what was seen of all fields at once.
@@ -101,30 +104,28 @@ impl<'a> Scan<'a> {
         self.underscore = underscore;
     }
 
-    /// Looks at a field but for its characters. It is known whether the one before had the same name.
+    /// Looks at a field but for its characters, the `nth` of its name. Of names that are not
+    /// [`FRAMING`], the first can be left out.
     #[inline]
     pub(crate) fn next(
         &mut self,
-        again: bool,
+        nth: usize,
         name: &'a [u8],
         value: &'a [u8],
         report: &mut impl FnMut(Fault),
     ) {
-        if again {
-            self.values += 1;
+        match nth {
+            1 if FRAMING.may_hold(name) => self.frame(name, value, report),
             // Said once, however often it is repeated.
-            if self.values == 2 && is_single(name, self.rules.repeated_forwarded) {
+            2 if is_single(name, self.rules.repeated_forwarded) => {
                 report(Fault::of(FaultKind::Duplicate, name));
             }
-            return;
-        }
-        self.values = 1;
-        if may_frame(name) {
-            self.frame(name, value, report);
+            _ => {}
         }
     }
 
     /// Looks at a field that says where a message ends, or whom it is for.
+    #[inline(never)]
     fn frame(&mut self, name: &'a [u8], value: &'a [u8], report: &mut impl FnMut(Fault)) {
         match name {
             b"connection" | b"keep-alive" | b"proxy-connection" | b"upgrade"

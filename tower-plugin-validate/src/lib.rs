@@ -15,7 +15,7 @@
 //! 4. **Metadata.** Header fields that break the rule of their name are refused with 400 /
 //!    `INVALID_ARGUMENT`. A [`Schema`](metadata::Schema) holds the rules, for all requests or for a
 //!    [`Route`]; [`TypedMetadata`] makes a value of them for handlers. See [`metadata`].
-//! 5. Everything else is forwarded, with a [`CanonicalPath`] in the request extensions.
+//! 5. Everything else is forwarded, its URI in the canonical spelling.
 //!
 //! Up to 16 violations are reported. They name the rule and never repeat what was sent; a header is
 //! named only if it is a [well-known](framing::well_known) one or has a rule of its own. The one
@@ -36,13 +36,12 @@
 //! use http::{Request, Response, StatusCode};
 //! use http_body_util::Full;
 //! use tower::{Layer, ServiceExt, service_fn};
-//! use tower_plugin_validate::{CanonicalPath, ValidateLayer};
+//! use tower_plugin_validate::ValidateLayer;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let echo = service_fn(|request: Request<()>| async move {
-//!     let path = request.extensions().get::<CanonicalPath>().cloned();
-//!     let path = path.map(|p| p.as_str().to_owned()).unwrap_or_default();
+//!     let path = request.uri().path().to_owned();
 //!     Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from(path)))
 //! });
 //! let service = ValidateLayer::http().layer(echo);
@@ -64,8 +63,8 @@
 //! tracing. It expects nothing of the layers outside it, except that they leave the URI as the
 //! server parsed it.
 //!
-//! A layer further in may read the path from [`http::Uri`] as well as from [`CanonicalPath`]: both
-//! are the same.
+//! A layer further in reads the path from [`http::Uri`]. One that must know whether the path was checked at
+//! all asks for [`CanonicalPath`], which [`RuleSet::with_canonical_path`] leaves in the extensions.
 //!
 //! # Deployment caveats
 //!
@@ -95,12 +94,11 @@
 //! The checks are total: no request makes them fail, block or panic, so there is no failing open or
 //! closed to choose between. A request that breaks a rule is refused; rules that make no sense are
 //! an error when they are built. What a user's own check or parser does is the user's. Forwarding a
-//! request whose path is already canonical allocates nothing but the extension (once; three times if the
-//! request has no extensions yet; not at all [without it](RuleSet::with_canonical_path)), and what
-//! typed metadata takes.
+//! request whose path is already canonical allocates nothing but what typed metadata takes, and a
+//! [`CanonicalPath`] where one is [asked for](RuleSet::with_canonical_path).
 //!
-//! What is [observed](Mode::Observe) passes. A request whose path would be refused then has no
-//! [`CanonicalPath`], so that permission checks which need one go on refusing it.
+//! What is [observed](Mode::Observe) passes. A request whose path would be refused then never has a
+//! [`CanonicalPath`], so that permission checks which ask for one go on refusing it.
 //!
 //! # Features
 //!
@@ -150,6 +148,7 @@ pub mod path;
 pub mod payload;
 mod request;
 pub mod sanitize;
+mod sieve;
 #[cfg(feature = "tonic")]
 mod status;
 

@@ -132,9 +132,9 @@ impl Limits {
             .saturating_add(sizes.count.saturating_mul(FIELD_OVERHEAD));
         sizes.count <= self.header_count
             && bytes <= self.header_list_bytes
-            && sizes.longest_name <= self.name_bytes
-            && sizes.longest_value <= self.value_bytes
-            && sizes.repeated < self.values_per_name
+            && sizes.name_lengths <= self.name_bytes
+            && sizes.value_lengths <= self.value_bytes
+            && sizes.most_values <= self.values_per_name
     }
 
     /// Starts counting the fields of one request.
@@ -209,10 +209,12 @@ pub(crate) struct Sizes {
     pub(crate) count: usize,
     /// Of names and values alone.
     pub(crate) bytes: usize,
-    pub(crate) longest_name: usize,
-    pub(crate) longest_value: usize,
-    /// How many have the name of the one before.
-    pub(crate) repeated: usize,
+    /// The lengths of all names by `|`: at least that of the longest, and less than twice as much.
+    pub(crate) name_lengths: usize,
+    /// The same of values.
+    pub(crate) value_lengths: usize,
+    /// Of one name.
+    pub(crate) most_values: usize,
 }
 
 /// The count so far of one request's fields. Made by [`Limits::tally`].
@@ -237,15 +239,15 @@ impl<'a> Tally<'a> {
     pub fn field(&mut self, name: &'a [u8], value: &[u8]) -> Result<(), Exceeded> {
         let again = self.count > 0 && name == self.previous;
         self.previous = name;
-        self.next(again, name, value)
+        self.next(if again { self.values + 1 } else { 1 }, name, value)
     }
 
-    /// Adds a field, of which is known whether the one before had the same name.
+    /// Adds a field, the `nth` of its name.
     #[inline]
-    pub(crate) fn next(&mut self, again: bool, name: &[u8], value: &[u8]) -> Result<(), Exceeded> {
+    pub(crate) fn next(&mut self, nth: usize, name: &[u8], value: &[u8]) -> Result<(), Exceeded> {
         let limits = self.limits;
         self.count += 1;
-        self.values = if again { self.values + 1 } else { 1 };
+        self.values = nth;
         let size = name.len() + value.len() + FIELD_OVERHEAD;
         let bytes = self.bytes.saturating_add(size);
         self.bytes = bytes;

@@ -65,12 +65,14 @@ where
     closer(path, rules)
 }
 
-/// The same for what is text already.
+/// [`canonical`] for what is text already, as the path of an `http::Uri` is: it need not be looked at for
+/// that.
+///
+/// # Errors
+///
+/// The same.
 #[inline]
-pub(crate) fn canonical_text<'a>(
-    path: &'a str,
-    rules: &PathRules,
-) -> Result<Canonical<'a>, PathViolation> {
+pub fn canonical_str<'a>(path: &'a str, rules: &PathRules) -> Result<Canonical<'a>, PathViolation> {
     if is_plain(path.as_bytes()) {
         return plain(path, rules);
     }

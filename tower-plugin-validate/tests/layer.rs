@@ -266,6 +266,10 @@ async fn a_connect_caller_is_refused_with_its_error_json() {
 async fn a_request_in_order_is_forwarded_as_it_came() {
     let target = "/logger.v1.Logger/Get?a=%2e%2e%2f&b";
     for rules in [RuleSet::http(), RuleSet::grpc(), RuleSet::plugin()] {
+        let (_, inner) = send(rules.clone(), request(target, GRPC)).await;
+        assert!(inner.unwrap().extensions().is_empty());
+
+        let rules = rules.with_canonical_path(true);
         let (reply, inner) = send(rules, request(target, GRPC)).await;
         assert_eq!(reply.status(), StatusCode::OK);
         let inner = inner.unwrap();
@@ -313,8 +317,9 @@ async fn http_1_1_without_a_host_is_refused_unless_the_rules_say_otherwise() {
 
 #[tokio::test]
 async fn what_is_rewritten_is_what_router_and_permission_checks_see() {
-    let rules =
-        RuleSet::http().with_path(PathRules::http().with_non_canonical(NonCanonical::Rewrite));
+    let rules = RuleSet::http()
+        .with_path(PathRules::http().with_non_canonical(NonCanonical::Rewrite))
+        .with_canonical_path(true);
     let cases = [
         ("/%61dmin/caf%c3%a9?q=%61", "/admin/caf%C3%A9?q=%61"),
         ("http://h:80/%61", "http://h:80/a"),
@@ -346,7 +351,8 @@ async fn a_target_without_a_path_passes_only_as_options_asterisk() {
     for (method, target, expected) in cases {
         let mut request = request(target, &[]);
         *request.method_mut() = method;
-        let (reply, inner) = send(RuleSet::http(), request).await;
+        let rules = RuleSet::http().with_canonical_path(true);
+        let (reply, inner) = send(rules, request).await;
         assert_eq!(reply.status(), expected, "{target}");
         let path = inner.and_then(|inner| inner.extensions().get::<CanonicalPath>().cloned());
         let path = path.as_ref().map(CanonicalPath::as_str);

@@ -95,6 +95,7 @@ fn rules() -> Result<RuleSet, Box<dyn Error>> {
                 .build()?,
         )
         .with_path(PathRules::http().with_non_canonical(NonCanonical::Redirect))
+        .with_canonical_path(true)
         .with_route(new_order, RouteRules::new().with_schema(order))
         .with_route(
             Route::new("/orders")?,

@@ -1,5 +1,7 @@
 //! Engine: names that everyone knows, and may therefore be named in a refusal.
 
+use crate::sieve::Sieve;
+
 /// The name as we write it, if it is a well-known one. Other names are the caller's own text and
 /// are never repeated.
 #[must_use]
@@ -17,30 +19,16 @@ pub(super) fn is_single(name: &[u8], repeated_forwarded: bool) -> bool {
     }
 }
 
-/// Whether a name may be one of those that say how a message is framed, by its length and its first
-/// letter. Few others have both.
-#[inline]
-pub(super) fn may_frame(name: &[u8]) -> bool {
-    let letters = LETTERS.get(name.len()).copied().unwrap_or(0);
-    name.first().is_some_and(|&b| letters & letter(b) != 0)
-}
-
-const fn letter(b: u8) -> u32 {
-    1 << (b & 0x1f)
-}
-
-/// The first letters of those names by their length.
-static LETTERS: [u32; 18] = {
-    let mut letters = [0; 18];
-    letters[2] = letter(b't');
-    letters[4] = letter(b'h');
-    letters[7] = letter(b'u');
-    letters[10] = letter(b'c') | letter(b'k');
-    letters[14] = letter(b'c');
-    letters[16] = letter(b'p');
-    letters[17] = letter(b't');
-    letters
-};
+/// Of the names that say how a message is framed, or whom it is for.
+pub(crate) static FRAMING: Sieve = Sieve::NOTHING
+    .with(b"connection")
+    .with(b"content-length")
+    .with(b"host")
+    .with(b"keep-alive")
+    .with(b"proxy-connection")
+    .with(b"te")
+    .with(b"transfer-encoding")
+    .with(b"upgrade");
 
 pub(super) const KNOWN: &[&str] = &[
     "accept",

@@ -10,6 +10,7 @@ use super::{
     rule::Kind,
     schema::{Compiled, Cross, Places, Prefix, Slot},
 };
+use crate::{framing::FRAMING, sieve::Sieve};
 
 /// Collects the rules of a [`Schema`]. The last rule given for a name or a prefix counts; nothing
 /// is checked before [`build`](Self::build).
@@ -141,11 +142,14 @@ impl SchemaBuilder {
             })
             .collect();
         prefixes.sort_by_key(|prefix| core::cmp::Reverse(prefix.text.len()));
-        let starts = prefixes
-            .iter()
-            .filter_map(|prefix| prefix.text.bytes().next());
-        let prefix_starts = starts.fold(0, |set, b| set | 1_u32 << (b & 0x1f));
-        let is_open = self.any_binary.is_none() && self.unknown == Unknown::Allow;
+        let sieve = if self.any_binary.is_none() && self.unknown == Unknown::Allow {
+            let texts = prefixes.iter().map(|prefix| prefix.text.as_bytes());
+            let sieve = texts.fold(FRAMING.clone(), Sieve::with_prefix);
+            let names = names.iter().map(|name| name.as_bytes());
+            names.fold(sieve, Sieve::with)
+        } else {
+            Sieve::EVERYTHING
+        };
         let rules = rules.into_iter().enumerate();
         let slots: Box<[_]> = rules.map(|(place, rule)| Slot::at(place, rule)).collect();
         let mut required = Places::NONE;
@@ -162,11 +166,10 @@ impl SchemaBuilder {
                 index: Index::new(names.into_iter().map(Into::into).collect()),
                 slots,
                 prefixes: prefixes.into(),
-                prefix_starts,
                 any_binary: self.any_binary.map(Slot::from),
                 crosses: self.crosses.into(),
                 unknown: self.unknown,
-                is_open,
+                sieve,
                 required,
             }),
         }

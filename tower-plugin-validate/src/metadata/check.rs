@@ -33,49 +33,47 @@ pub(super) enum Check {
 pub(super) type Holds = dyn Fn(&[u8]) -> bool + Send + Sync;
 
 impl Check {
-    /// The reason and the description, if the value fails.
+    /// Whether a value passes.
     #[inline]
-    pub(super) fn failure(&self, value: &[u8]) -> Option<(&'static str, Words<'_>)> {
+    pub(super) fn holds(&self, value: &[u8]) -> bool {
+        match self {
+            Self::Custom { holds, .. } => holds(value),
+            Self::Format(format) => format.check(value).is_ok(),
+            Self::Integer { min, max, .. } => {
+                integer(value).is_some_and(|value| (*min..=*max).contains(&value))
+            }
+            Self::OneOf { values, .. } => values
+                .binary_search_by(|listed| (**listed).cmp(value))
+                .is_ok(),
+            #[cfg(feature = "pattern")]
+            Self::Pattern(pattern) => pattern.is_match(value),
+            Self::Url(rule) => rule.check(value).is_ok(),
+        }
+    }
+
+    /// The reason and the description of a value that does not pass.
+    #[cold]
+    pub(super) fn failure(&self, value: &[u8]) -> (&'static str, Words<'_>) {
         match self {
             Self::Custom {
                 reason,
-                description,
-                holds,
-            } => (!holds(value)).then_some((
-                *reason,
-                match description {
-                    Cow::Borrowed(words) => Words::Ours(words),
-                    Cow::Owned(words) => Words::Schema(words),
-                },
-            )),
-            Self::Format(format) => format
-                .check(value)
-                .err()
-                .map(|_| (format.reason(), Words::Ours(format.description()))),
-            Self::Integer {
-                min,
-                max,
-                description,
-            } => {
-                let fits = integer(value).is_some_and(|value| (*min..=*max).contains(&value));
-                (!fits).then_some(("INTEGER", Words::Schema(description)))
-            }
-            Self::OneOf {
-                values,
-                description,
-            } => {
-                let listed = values.binary_search_by(|listed| (**listed).cmp(value));
-                listed
-                    .is_err()
-                    .then_some(("ONE_OF", Words::Schema(description)))
-            }
+                description: Cow::Borrowed(words),
+                ..
+            } => (reason, Words::Ours(words)),
+            Self::Custom {
+                reason,
+                description: Cow::Owned(words),
+                ..
+            } => (reason, Words::Schema(words)),
+            Self::Format(format) => (format.reason(), Words::Ours(format.description())),
+            Self::Integer { description, .. } => ("INTEGER", Words::Schema(description)),
+            Self::OneOf { description, .. } => ("ONE_OF", Words::Schema(description)),
             #[cfg(feature = "pattern")]
-            Self::Pattern(pattern) => (!pattern.is_match(value))
-                .then_some(("PATTERN", Words::Schema(pattern.description()))),
-            Self::Url(rule) => rule
-                .check(value)
-                .err()
-                .map(|invalid| (invalid.reason(), Words::Ours(invalid.description()))),
+            Self::Pattern(pattern) => ("PATTERN", Words::Schema(pattern.description())),
+            Self::Url(rule) => match rule.check(value) {
+                Err(invalid) => (invalid.reason(), Words::Ours(invalid.description())),
+                Ok(()) => ("URL", Words::Ours("must be a URL")),
+            },
         }
     }
 }

@@ -19,6 +19,9 @@ pub struct Scan<'s> {
     /// Of the field before.
     rule: Option<&'s Slot>,
     previous: &'s [u8],
+    /// How many fields have had the name of the last one.
+    nth: usize,
+    /// How many values they hold.
     values: usize,
     /// Required names that were there with a value that is not empty.
     present: Places,
@@ -33,6 +36,7 @@ impl<'s> Scan<'s> {
             schema,
             rule: None,
             previous: &[],
+            nth: 0,
             values: 0,
             present: Places::NONE,
             prefix_names: [0; MAX_PREFIXES],
@@ -49,26 +53,26 @@ impl<'s> Scan<'s> {
         value: &[u8],
         report: &mut impl FnMut(Finding<'s>),
     ) {
-        let again = self.values > 0 && name == self.previous;
+        let again = self.nth > 0 && name == self.previous;
+        self.nth = if again { self.nth + 1 } else { 1 };
         self.previous = name;
-        self.next(again, name, value, report);
+        self.next(self.nth, name, value, report);
     }
 
-    /// Looks at a field, of which is known whether the one before had the same name.
-    #[inline]
+    /// Looks at a field, the `nth` of its name. All fields of a name are looked at, or none.
+    #[inline(always)]
     pub(crate) fn next(
         &mut self,
-        again: bool,
+        nth: usize,
         name: &[u8],
         value: &[u8],
         report: &mut impl FnMut(Finding<'s>),
     ) {
-        if again {
-            self.values += 1;
-        } else {
-            self.values = 1;
+        if nth == 1 {
+            self.values = 0;
             self.rule = self.look_up(name, report);
         }
+        self.values += 1;
         let Some(slot) = self.rule else { return };
         if let Some((reason, description)) = self.failure(slot, value) {
             self.found = true;
@@ -90,15 +94,11 @@ impl<'s> Scan<'s> {
         if let Some(place) = schema.index.find(name) {
             return schema.slots.get(place);
         }
-        let first = name.first().copied().unwrap_or(0);
-        // Nothing but a prefix can have a rule for it, and none starts like this.
-        if schema.is_open && schema.prefix_starts >> (first & 0x1f) & 1 == 0 {
-            return None;
-        }
         self.look_further(name, report)
     }
 
     /// The rule of a name that has none of its own.
+    #[inline(never)]
     fn look_further(
         &mut self,
         name: &[u8],
@@ -219,7 +219,8 @@ impl Slot {
         if value.is_empty() {
             return None;
         }
-        self.checks.iter().find_map(|check| check.failure(value))
+        let broken = self.checks.iter().find(|check| !check.holds(value))?;
+        Some(broken.failure(value))
     }
 
     fn binary_failure(&self, value: &[u8]) -> Option<(&'static str, Words<'_>)> {
@@ -232,7 +233,10 @@ impl Slot {
             return None;
         }
         match decode_one(value, self.max_bytes) {
-            Ok(decoded) => self.checks.iter().find_map(|check| check.failure(&decoded)),
+            Ok(decoded) => {
+                let broken = self.checks.iter().find(|check| !check.holds(&decoded))?;
+                Some(broken.failure(&decoded))
+            }
             Err(_) => Some(fault),
         }
     }

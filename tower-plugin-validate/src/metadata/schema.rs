@@ -4,6 +4,7 @@ use core::fmt;
 use std::sync::Arc;
 
 use super::{Fields, Rule, Scan, SchemaBuilder, check::Check, index::Index, rule::Kind};
+use crate::sieve::Sieve;
 
 /// Rules by name. Cheap to clone, immutable.
 ///
@@ -50,6 +51,12 @@ impl Schema {
         Scan::new(&self.compiled)
     }
 
+    /// Of the names that have to be looked at, for their framing or for their rules.
+    #[inline]
+    pub(crate) fn sieve(&self) -> &Sieve {
+        &self.compiled.sieve
+    }
+
     /// The schema's own spelling of a name that has a rule of its own.
     #[must_use]
     pub fn name_of(&self, name: &[u8]) -> Option<&str> {
@@ -75,13 +82,11 @@ pub(super) struct Compiled {
     pub(super) index: Index,
     pub(super) slots: Box<[Slot]>,
     pub(super) prefixes: Box<[Prefix]>,
-    /// First octets of the prefixes, by their last five bits: a letter has its own.
-    pub(super) prefix_starts: u32,
     pub(super) any_binary: Option<Slot>,
     pub(super) crosses: Box<[Cross]>,
     pub(super) unknown: Unknown,
-    /// Names that have no rule of their own, nor that of a prefix, pass unseen.
-    pub(super) is_open: bool,
+    /// Of the names that have to be looked at, those of [`FRAMING`](crate::framing::FRAMING) among them.
+    pub(super) sieve: Sieve,
     pub(super) required: Places,
 }
 

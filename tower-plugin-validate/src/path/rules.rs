@@ -100,8 +100,8 @@ pub enum EmptySegments {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum NonCanonical {
-    /// Forward it as it came, and report it: to see who would be refused. There is no
-    /// [`CanonicalPath`](crate::CanonicalPath) then, because what is routed may not be one.
+    /// Forward it as it came, and report it: to see who would be refused. It never has a
+    /// [`CanonicalPath`](crate::CanonicalPath), because what is routed may not be one.
     Observe,
     /// Send the caller to the canonical spelling: 308 with a `location`, which keeps method and
     /// body. For people with browsers and old links. Callers of gRPC and Connect, which follow no

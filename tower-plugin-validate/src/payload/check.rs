@@ -72,7 +72,7 @@ impl Violations {
 
     /// The refusal of a request whose part named `place` (none, for a gRPC message) is like this.
     #[cfg_attr(
-        not(any(feature = "axum", feature = "tonic")),
+        not(any(test, feature = "axum", feature = "tonic")),
         expect(dead_code, reason = "for the adapters that answer requests")
     )]
     pub(super) fn into_rejection(self, place: &'static str) -> Rejection {

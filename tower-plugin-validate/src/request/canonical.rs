@@ -4,9 +4,9 @@ use http::uri::PathAndQuery;
 
 /// The path of the request, checked and in its canonical spelling.
 ///
-/// [`ValidateLayer`](crate::ValidateLayer) leaves it in the extensions of every request it
-/// forwards, for permission checks further in. It always equals the path of the forwarded URI; that
-/// it is there says that the path was checked. `OPTIONS *` has none.
+/// [`ValidateLayer`](crate::ValidateLayer) leaves it in the extensions of the requests it forwards, if
+/// it is [told to](crate::RuleSet::with_canonical_path), for what further in has to know that the path was
+/// checked. It always equals the path of the forwarded URI. `OPTIONS *` has none.
 ///
 /// It shares the text of the URI rather than copying it.
 #[derive(Clone, Eq, PartialEq)]

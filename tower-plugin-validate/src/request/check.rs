@@ -8,13 +8,13 @@ use tower_plugin_core::{Code, Protocol, Rejection, Violation};
 
 use super::{
     CanonicalPath, Mode, Part, RuleSet,
+    closer::{Closer, note},
     findings::{Findings, field},
-    glance::{Glance, fields},
+    glance::fields,
     rules::Applied,
 };
 use crate::{
     framing::{self, Head},
-    metadata::{Finding, Schema},
     path::{self, NonCanonical, PathViolation},
 };
 
@@ -36,7 +36,8 @@ pub(super) fn check<B>(rules: &RuleSet, request: &mut Request<B>) -> (Target, Fi
 
     // Before the fields, because the route says which of them there must be; told after framing.
     let target = target_of(rules, request);
-    let canonical = target.as_ref().ok().and_then(Target::canonical);
+    let canonical = target.as_ref().ok();
+    let canonical = canonical.and_then(|target| target.canonical(request.uri()));
     let applied = rules.on(request.method(), canonical);
     let Some(metadata) = check_fields(rules, &applied, request, &mut findings) else {
         return (Target::None, findings);
@@ -73,21 +74,24 @@ fn check_fields<B>(
     findings: &mut Findings,
 ) -> Option<Vec<Violation>> {
     let headers = request.headers();
-    let glance = Glance::at(headers);
+    let framing = rules.framing().scan(framing_of(request.version()));
+    let mut closer = Closer::new(framing, applied.schema);
+    let glance = closer.look_at_all(headers);
     if !applied.limits.allow(&glance.sizes) && find_exceeded(applied, headers, findings) {
         return None;
     }
-    let mut wrong = Vec::new();
-    let mut scan: framing::Scan<'_> = rules.framing().scan(framing_of(request.version()));
-    scan.note(glance.non_ascii.any(), glance.capital_row.any());
-    let mut metadata = applied.schema.map(Schema::scan);
-    for (again, name, value) in fields(headers) {
-        scan.next(again, name, value, &mut |fault| add_fault(findings, fault));
-        if let Some(metadata) = &mut metadata {
-            metadata.next(again, name, value, &mut |finding| note(&mut wrong, finding));
-        }
+    let Closer {
+        mut framing,
+        metadata,
+        faults,
+        mut wrong,
+        ..
+    } = closer;
+    for fault in faults {
+        add_fault(findings, fault);
     }
-    if let Some(bytes) = scan.content_length()
+    framing.note(glance.non_ascii.any(), glance.capital_row.any());
+    if let Some(bytes) = framing.content_length()
         && let Err(exceeded) = applied.limits.check_declared_body(bytes)
         && findings.exceed(exceeded, applied.place(b"content-length"))
     {
@@ -98,7 +102,7 @@ fn check_fields<B>(
         .with_authority(uri.authority().map(|a| a.as_str().as_bytes()))
         .with_scheme(uri.scheme_str().map(str::as_bytes));
     let fields = || fields(headers).map(|(_, name, value)| (name, value));
-    scan.finish(head, fields, &mut |fault| add_fault(findings, fault));
+    framing.finish(head, fields, &mut |fault| add_fault(findings, fault));
     if let Some(metadata) = metadata {
         let lookup = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
         metadata.finish(&lookup, &mut |finding| note(&mut wrong, finding));
@@ -110,8 +114,8 @@ fn check_fields<B>(
 #[cold]
 fn find_exceeded(applied: &Applied<'_>, headers: &HeaderMap, findings: &mut Findings) -> bool {
     let mut tally = applied.limits.tally();
-    for (again, name, value) in fields(headers) {
-        if let Err(exceeded) = tally.next(again, name, value)
+    for (nth, name, value) in fields(headers) {
+        if let Err(exceeded) = tally.next(nth, name, value)
             && findings.exceed(exceeded, applied.place(name))
         {
             return true;
@@ -127,20 +131,6 @@ fn add_fault(findings: &mut Findings, fault: framing::Fault) {
     findings.add(Part::Framing, violation);
 }
 
-/// Keeps one more than is told, so that the caller learns that there are more.
-#[cold]
-fn note(wrong: &mut Vec<Violation>, finding: Finding<'_>) {
-    if wrong.len() <= MAX_VIOLATIONS {
-        wrong.push(Violation::new(
-            field(finding.name()),
-            finding.reason(),
-            finding.to_description(),
-        ));
-    }
-}
-
-const MAX_VIOLATIONS: usize = 16;
-
 /// Where an accepted request goes.
 pub(super) enum Target {
     /// To the canonical spelling, by way of the caller.
@@ -148,33 +138,30 @@ pub(super) enum Target {
     /// As received, and not canonical: `OPTIONS *`, and what is only observed.
     None,
     /// As received.
-    Received(CanonicalPath),
+    Received,
     /// The same resource in its canonical spelling.
-    Rewritten(Box<(Uri, CanonicalPath)>),
+    Rewritten(Box<Uri>),
 }
 
 impl Target {
-    fn canonical(&self) -> Option<&str> {
+    /// The canonical path of a request with this URI.
+    fn canonical<'a>(&'a self, uri: &'a Uri) -> Option<&'a str> {
         match self {
-            Self::Received(path) => Some(path.as_str()),
-            Self::Rewritten(rewritten) => Some(rewritten.1.as_str()),
+            Self::Received => Some(uri.path()),
+            Self::Rewritten(rewritten) => Some(rewritten.path()),
             Self::Elsewhere(_) | Self::None => None,
         }
     }
 
     /// Makes the request say what was decided about it.
     pub(super) fn leave_in<B>(self, request: &mut Request<B>, leave_path: bool) {
-        let canonical = match self {
+        match self {
             Self::Elsewhere(_) | Self::None => return,
-            Self::Received(canonical) => canonical,
-            Self::Rewritten(rewritten) => {
-                let (uri, canonical) = *rewritten;
-                *request.uri_mut() = uri;
-                canonical
-            }
-        };
-        if leave_path {
-            request.extensions_mut().insert(canonical);
+            Self::Received => {}
+            Self::Rewritten(rewritten) => *request.uri_mut() = *rewritten,
+        }
+        if leave_path && let Some(path) = request.uri().path_and_query().cloned() {
+            request.extensions_mut().insert(CanonicalPath::new(path));
         }
     }
 }
@@ -186,9 +173,9 @@ fn target_of<B>(rules: &RuleSet, request: &Request<B>) -> Result<Target, PathVio
     if received.as_str() == "*" && request.method() == Method::OPTIONS {
         return Ok(Target::None);
     }
-    let canonical = path::canonical_text(received.path(), rules.path())?;
+    let canonical = path::canonical_str(received.path(), rules.path())?;
     if canonical.is_unchanged() {
-        return Ok(Target::Received(CanonicalPath::new(received.clone())));
+        return Ok(Target::Received);
     }
     if rules.mode(Part::Path) == Mode::Observe {
         return Err(PathViolation::NotCanonical);
@@ -205,10 +192,9 @@ fn target_of<B>(rules: &RuleSet, request: &Request<B>) -> Result<Target, PathVio
         return Ok(Target::Elsewhere(canonical));
     }
     let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(canonical.clone());
+    parts.path_and_query = Some(canonical);
     let uri = Uri::from_parts(parts).map_err(|_| PathViolation::NotCanonical)?;
-    let rewritten = (uri, CanonicalPath::new(canonical));
-    Ok(Target::Rewritten(Box::new(rewritten)))
+    Ok(Target::Rewritten(Box::new(uri)))
 }
 
 /// What happens to a request whose path is harmless and in another spelling.

@@ -2,6 +2,7 @@
 
 mod canonical;
 mod check;
+mod closer;
 mod findings;
 mod future;
 mod glance;

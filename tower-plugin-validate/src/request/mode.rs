@@ -22,7 +22,7 @@ pub enum Part {
     /// [`FramingRules`](crate::framing::FramingRules).
     Framing,
     /// [`PathRules`](crate::path::PathRules). A request whose path would be refused is forwarded as
-    /// it came and without a [`CanonicalPath`](crate::CanonicalPath).
+    /// it came and never has a [`CanonicalPath`](crate::CanonicalPath).
     Path,
     /// [`Schema`](crate::metadata::Schema) and typed metadata.
     Metadata,

@@ -87,7 +87,7 @@ impl RuleSet {
             framing,
             path,
             modes: Modes::ENFORCE,
-            canonical_path: true,
+            canonical_path: false,
             own: RouteRules {
                 limits: None,
                 schema: None,
@@ -137,9 +137,11 @@ impl RuleSet {
         self
     }
 
-    /// Leaves a [`CanonicalPath`](crate::CanonicalPath) in the extensions of a request, or not. It does,
-    /// unless told otherwise: permission checks further in need it. It costs the one allocation that
-    /// a request in order takes, three if its extensions are empty.
+    /// Leaves a [`CanonicalPath`](crate::CanonicalPath) in the extensions of a request, or not. It does not,
+    /// unless told to: the path of the URI that is forwarded is the same, and is canonical where paths are
+    /// [enforced](Mode::Enforce). Whoever must refuse what was only observed, or what came by another way,
+    /// asks for it. It costs the one allocation that a request in order takes, three if its extensions are
+    /// empty.
     pub const fn with_canonical_path(mut self, leave: bool) -> Self {
         self.canonical_path = leave;
         self
