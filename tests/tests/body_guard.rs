@@ -229,6 +229,12 @@ async fn each_limit_is_kept_to_the_letter_and_nothing_beyond_it_comes_in() {
         read(grpc, frames(third)).await,
         (200, Some("MESSAGE_COUNT"), 10)
     );
+    // A flag that no protocol has makes a message nothing else.
+    let third = [4, 0, 64].map(|flags| data(message(flags, b"")));
+    assert_eq!(
+        read(connect, frames(third)).await,
+        (200, Some("MESSAGE_COUNT"), 10)
+    );
 }
 
 #[tokio::test]

@@ -217,6 +217,20 @@ async fn a_body_that_is_slow_to_come_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn a_body_of_frames_without_end_is_not_read_to_its_end() {
+    for frame in ["", "x"] {
+        let endless = tokio_stream::iter(std::iter::repeat(Ok::<_, std::io::Error>(frame)));
+        let answer = ask(
+            layer(),
+            &[ID],
+            response(500, &[], Body::from_stream(endless)),
+        )
+        .await;
+        assert!(answer.text().contains("internal error"));
+    }
+}
+
+#[tokio::test]
 async fn a_long_body_is_logged_in_part() {
     let long = "x".repeat(1 << 20);
     let answer = ask(layer(), &[ID], response(500, &[], long)).await;

@@ -180,6 +180,26 @@ async fn connects_last_message_is_replaced_and_keeps_its_metadata() {
 }
 
 #[tokio::test]
+async fn trailers_where_none_belong_tell_no_more_than_those_of_grpc() {
+    let trailers = [
+        ("grpc-status", "13"),
+        ("grpc-message", SECRET),
+        ("server", SECRET),
+    ];
+    for content_type in ["application/grpc-web", "application/connect+proto"] {
+        let stream = body(&[&envelope(0, b"data")], &trailers);
+        let answer = call(
+            content_type,
+            response(200, &[("content-type", content_type)], stream),
+        )
+        .await;
+        assert_eq!(answer.trailers["grpc-status"], "13");
+        assert!(!answer.everything().contains(SECRET), "{content_type}");
+        assert!(answer.log.contains(SECRET), "{content_type}");
+    }
+}
+
+#[tokio::test]
 async fn an_end_that_cannot_be_read_is_an_internal_error() {
     let long = format!(
         "{{\"metadata\":{{\"a\":[\"{}\"]}}}}",

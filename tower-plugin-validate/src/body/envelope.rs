@@ -93,6 +93,11 @@ impl Prefix {
     }
 }
 
+/// Connect's flag of the message that ends a stream.
+pub(crate) const CONNECT_END: u8 = 0b10;
+/// gRPC-Web's flag of the trailers.
+pub(crate) const GRPC_WEB_TRAILERS: u8 = 0b1000_0000;
+
 /// The length of a prefix.
 pub const PREFIX_BYTES: usize = 5;
 

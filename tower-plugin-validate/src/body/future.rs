@@ -31,9 +31,9 @@ impl<F, B> ResponseFuture<F, B> {
         }
     }
 
-    pub(super) const fn rejected(response: Response<ResponseBody<B>>) -> Self {
+    pub(super) const fn refused(response: Response<ResponseBody<B>>) -> Self {
         Self {
-            state: State::Rejected {
+            state: State::Refused {
                 response: Some(response),
             },
         }
@@ -63,7 +63,7 @@ where
                 Poll::Ready(Ok(rejection.into_response(&caller.headers())))
             }
             // Polled again after it was ready, which a future may answer as it likes.
-            StateProj::Rejected { response } => match response.take() {
+            StateProj::Refused { response } => match response.take() {
                 Some(response) => Poll::Ready(Ok(response)),
                 None => Poll::Pending,
             },
@@ -76,6 +76,6 @@ pin_project! {
     #[project = StateProj]
     enum State<F, B> {
         Forwarded { #[pin] future: F, caller: Caller, verdict: Option<Verdict> },
-        Rejected { response: Option<Response<ResponseBody<B>>> },
+        Refused { response: Option<Response<ResponseBody<B>>> },
     }
 }

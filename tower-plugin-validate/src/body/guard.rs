@@ -10,7 +10,10 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{BodyLimit, BodyLimits, BodyRefused, envelope::Envelopes};
+use super::{
+    BodyLimit, BodyLimits, BodyRefused,
+    envelope::{CONNECT_END, Envelopes, GRPC_WEB_TRAILERS},
+};
 
 /// The limit a body was over, for the layer to see when the service answers.
 pub(super) type Verdict = Arc<OnceLock<BodyLimit>>;
@@ -124,8 +127,9 @@ impl Watch {
             let (read, prefix) = envelopes.advance(rest);
             rest = rest.get(read..).unwrap_or_default();
             let Some(prefix) = prefix else { continue };
-            // gRPC-Web's trailers and Connect's end of stream are lengths to watch, but no messages.
-            if prefix.flags() & !COMPRESSED == 0 {
+            // gRPC-Web's trailers and Connect's end of stream are lengths to watch, but no messages. A flag that
+            // nobody knows is somebody's message.
+            if prefix.flags() & (CONNECT_END | GRPC_WEB_TRAILERS) == 0 {
                 self.messages = self.messages.saturating_add(1);
             }
             if self
@@ -158,5 +162,3 @@ impl Watch {
         }
     }
 }
-
-const COMPRESSED: u8 = 1;

@@ -66,7 +66,7 @@ where
         if self.limits.is_over(limit, announced) {
             let rejection = rejection(limit);
             tracing::debug!(reason = rejection.reason(), "request refused");
-            return ResponseFuture::rejected(rejection.into_response(request.headers()));
+            return ResponseFuture::refused(rejection.into_response(request.headers()));
         }
 
         let caller = Caller::of(request.headers());

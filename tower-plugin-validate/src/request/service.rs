@@ -60,7 +60,7 @@ where
         if let Some(rejection) = findings.refused {
             self.live.count_refused();
             tracing::debug!(reason = rejection.reason(), "request refused");
-            return ResponseFuture::rejected(rejection.into_response(request.headers()));
+            return ResponseFuture::refused(rejection.into_response(request.headers()));
         }
         let observed = findings.observed.map(|rejection| {
             self.live.count_observed();

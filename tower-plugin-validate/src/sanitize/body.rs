@@ -10,10 +10,11 @@ use pin_project_lite::pin_project;
 
 use super::{
     connect,
-    context::RequestContext,
+    context::Reference,
     grpc,
-    tail::{CONNECT_END, End, Fed, GRPC_WEB_TRAILERS, Tail},
+    tail::{End, Fed, Tail},
 };
+use crate::body::envelope::{CONNECT_END, GRPC_WEB_TRAILERS};
 
 pin_project! {
     /// The inner service's body, without the words of internal errors.
@@ -31,7 +32,7 @@ pin_project! {
     #[project = KindProj]
     enum Kind<B> {
         Pass { #[pin] body: B },
-        Grpc { #[pin] body: B, context: RequestContext },
+        Grpc { #[pin] body: B, reference: Reference },
         Stream { #[pin] body: B, stream: Stream },
         // Read from its start, and found to be public. `None`: to its end.
         Replay { start: Bytes, rest: Option<Pin<Box<B>>> },
@@ -46,26 +47,26 @@ impl<B> SanitizedBody<B> {
         }
     }
 
-    pub(super) const fn grpc(body: B, context: RequestContext) -> Self {
+    pub(super) const fn grpc(body: B, reference: Reference) -> Self {
         Self {
-            kind: Kind::Grpc { body, context },
+            kind: Kind::Grpc { body, reference },
         }
     }
 
-    pub(super) fn grpc_web(body: B, context: RequestContext) -> Self {
-        Self::stream(body, GRPC_WEB_TRAILERS, grpc::sanitize_web, context)
+    pub(super) fn grpc_web(body: B, reference: Reference) -> Self {
+        Self::stream(body, GRPC_WEB_TRAILERS, grpc::sanitize_web, reference)
     }
 
-    pub(super) fn connect_stream(body: B, context: RequestContext) -> Self {
-        Self::stream(body, CONNECT_END, connect::sanitize_end, context)
+    pub(super) fn connect_stream(body: B, reference: Reference) -> Self {
+        Self::stream(body, CONNECT_END, connect::sanitize_end, reference)
     }
 
-    fn stream(body: B, end_flag: u8, sanitize: Sanitize, context: RequestContext) -> Self {
+    fn stream(body: B, end_flag: u8, sanitize: Sanitize, reference: Reference) -> Self {
         let stream = Stream {
             tail: Tail::new(end_flag),
             waiting: Fed::default(),
             sanitize,
-            context,
+            reference,
         };
         Self {
             kind: Kind::Stream { body, stream },
@@ -95,15 +96,9 @@ impl<B: Body<Data = Bytes>> Body for SanitizedBody<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match self.project().kind.project() {
             KindProj::Pass { body } => body.poll_frame(cx),
-            KindProj::Grpc { body, context } => {
-                let mut frame = ready!(body.poll_frame(cx));
-                if let Some(Ok(frame)) = &mut frame
-                    && let Some(trailers) = frame.trailers_mut()
-                {
-                    context.settings.scrub(trailers);
-                    grpc::sanitize(trailers, context);
-                }
-                Poll::Ready(frame)
+            KindProj::Grpc { body, reference } => {
+                let frame = ready!(body.poll_frame(cx));
+                Poll::Ready(frame.map(|frame| frame.map(|frame| without_words(frame, reference))))
             }
             KindProj::Stream { mut body, stream } => loop {
                 if let Some(data) = stream.next() {
@@ -112,7 +107,10 @@ impl<B: Body<Data = Bytes>> Body for SanitizedBody<B> {
                 match ready!(body.as_mut().poll_frame(cx)).map(|frame| frame.map(Frame::into_data))
                 {
                     Some(Ok(Ok(data))) => stream.waiting = stream.tail.feed(data),
-                    Some(Ok(Err(frame))) => return Poll::Ready(Some(Ok(frame))),
+                    // Not where these protocols tell how a call ended, but a client may look there.
+                    Some(Ok(Err(frame))) => {
+                        return Poll::Ready(Some(Ok(without_words(frame, &stream.reference))));
+                    }
                     Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                     None => return Poll::Ready(None),
                 }
@@ -162,6 +160,15 @@ impl<B: Body<Data = Bytes>> Body for SanitizedBody<B> {
     }
 }
 
+/// A frame, if it is of trailers without the words of an internal error.
+fn without_words(mut frame: Frame<Bytes>, reference: &Reference) -> Frame<Bytes> {
+    if let Some(trailers) = frame.trailers_mut() {
+        reference.settings.scrub(trailers);
+        grpc::sanitize(trailers, reference);
+    }
+    frame
+}
+
 /// A stream that tells in its last message how the call ended.
 #[derive(Debug)]
 struct Stream {
@@ -169,10 +176,10 @@ struct Stream {
     /// What was read and is not sent.
     waiting: Fed,
     sanitize: Sanitize,
-    context: RequestContext,
+    reference: Reference,
 }
 
-type Sanitize = fn(&End, &RequestContext) -> Bytes;
+type Sanitize = fn(&End, &Reference) -> Bytes;
 
 impl Stream {
     fn next(&mut self) -> Option<Bytes> {
@@ -182,7 +189,7 @@ impl Stream {
             }
         }
         let end = self.waiting.end.take()?;
-        Some((self.sanitize)(&end, &self.context)).filter(|data| !data.is_empty())
+        Some((self.sanitize)(&end, &self.reference)).filter(|data| !data.is_empty())
     }
 
     fn is_empty(&self) -> bool {

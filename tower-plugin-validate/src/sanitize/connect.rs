@@ -5,11 +5,11 @@ use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 use tower_plugin_core::Code;
 
 use super::{
-    context::{RequestContext, is_internal},
+    context::{Reference, is_internal},
     json::{self, Malformed, member},
-    tail::{CONNECT_END, End},
+    tail::End,
 };
-use crate::body::envelope::PREFIX_BYTES;
+use crate::body::envelope::{CONNECT_END, PREFIX_BYTES};
 
 /// The code of an error, `{"code":"internal",...}`.
 pub(super) fn code(error: &[u8]) -> Result<Code, Malformed> {
@@ -22,7 +22,7 @@ pub(super) fn code(error: &[u8]) -> Result<Code, Malformed> {
 }
 
 /// The message that ends a stream, without the words of an internal error.
-pub(super) fn sanitize_end(end: &End, context: &RequestContext) -> Bytes {
+pub(super) fn sanitize_end(end: &End, reference: &Reference) -> Bytes {
     let message = end.message().unwrap_or_default();
     let (code, metadata) = match read(message) {
         Ok(Outcome { code: None, .. }) => return end.envelope.clone().unwrap_or_default(),
@@ -37,7 +37,7 @@ pub(super) fn sanitize_end(end: &End, context: &RequestContext) -> Bytes {
         }
         Err(Malformed) => (Code::Internal, None),
     };
-    let Some(kept) = context.keep(code, code.name(), message) else {
+    let Some(kept) = reference.keep(code, code.name(), message) else {
         return end.envelope.clone().unwrap_or_default();
     };
     let mut request = HeaderMap::new();

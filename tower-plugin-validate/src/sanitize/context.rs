@@ -13,6 +13,13 @@ use crate::caller::Caller;
 #[derive(Clone, Debug)]
 pub(super) struct RequestContext {
     pub(super) caller: Caller,
+    pub(super) reference: Reference,
+}
+
+/// The part of it that the body of a response is looked at with. Every response is as large as the largest
+/// body can be, so that this is kept small.
+#[derive(Clone, Debug)]
+pub(super) struct Reference {
     pub(super) settings: Arc<Settings>,
     /// As it was sent: whether it may be one is looked at when it is needed.
     id: Option<RequestId>,
@@ -26,11 +33,15 @@ impl RequestContext {
         };
         Self {
             caller: Caller::of(request.headers()),
-            id: request.extensions().get().copied().or_else(header),
-            settings: Arc::clone(settings),
+            reference: Reference {
+                id: request.extensions().get().copied().or_else(header),
+                settings: Arc::clone(settings),
+            },
         }
     }
+}
 
+impl Reference {
     /// Logs an internal error, and says what the caller is told of it: nothing else, or with
     /// [details shown](super::SanitizeErrorsLayer::with_insecure_details) `None`, everything.
     #[cold]

@@ -12,7 +12,7 @@ use http::{
         TRANSFER_ENCODING,
     },
 };
-use http_body::Body;
+use http_body::{Body, Frame};
 use pin_project_lite::pin_project;
 use tower_plugin_core::{Code, Protocol, Rejection};
 
@@ -65,7 +65,7 @@ fn sanitized<B: Body<Data = Bytes>>(
     context: RequestContext,
     cx: &mut Context<'_>,
 ) -> Response<SanitizedBody<B>> {
-    context.settings.scrub(response.headers_mut());
+    context.reference.settings.scrub(response.headers_mut());
     let has_failed = response.status().is_server_error();
     if !has_failed && !may_tell_how_it_ended(response.headers()) {
         return response.map(SanitizedBody::pass);
@@ -81,18 +81,18 @@ fn sanitized<B: Body<Data = Bytes>>(
             failed(response, &context, cx)
         }
         Protocol::Grpc => {
-            grpc::sanitize(response.headers_mut(), &context);
-            response.map(|body| SanitizedBody::grpc(body, context))
+            grpc::sanitize(response.headers_mut(), &context.reference);
+            response.map(|body| SanitizedBody::grpc(body, context.reference))
         }
         Protocol::GrpcWeb => {
-            grpc::sanitize(response.headers_mut(), &context);
+            grpc::sanitize(response.headers_mut(), &context.reference);
             // The frame of trailers may change its length.
             response.headers_mut().remove(CONTENT_LENGTH);
-            response.map(|body| SanitizedBody::grpc_web(body, context))
+            response.map(|body| SanitizedBody::grpc_web(body, context.reference))
         }
         Protocol::ConnectStream if !has_failed => {
             response.headers_mut().remove(CONTENT_LENGTH);
-            response.map(|body| SanitizedBody::connect_stream(body, context))
+            response.map(|body| SanitizedBody::connect_stream(body, context.reference))
         }
         _ if has_failed => failed(response, &context, cx),
         _ => response.map(SanitizedBody::pass),
@@ -132,7 +132,7 @@ fn failed<B: Body<Data = Bytes>>(
             Err(_) => code,
         };
     }
-    let Some(kept) = context.keep(code, parts.status, &detail) else {
+    let Some(kept) = context.reference.keep(code, parts.status, &detail) else {
         return Response::from_parts(parts, SanitizedBody::replay(detail, rest));
     };
 
@@ -142,7 +142,7 @@ fn failed<B: Body<Data = Bytes>>(
     if let Ok(id) = HeaderValue::from_str(kept.id.as_str()) {
         parts
             .headers
-            .insert(&context.settings.request_id_header, id);
+            .insert(&context.reference.settings.request_id_header, id);
     }
     let mut kept = kept;
     kept.rejection = kept.rejection.with_status(parts.status);
@@ -158,20 +158,27 @@ fn what_is_there<B: Body<Data = Bytes>>(
     mut body: Pin<&mut B>,
     cx: &mut Context<'_>,
 ) -> (Bytes, bool) {
-    let mut read = BytesMut::new();
-    while read.len() < MAX_READ {
-        match body.as_mut().poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
-                if let Some(data) = frame.data_ref() {
-                    read.extend_from_slice(data);
-                }
+    let mut read = Bytes::new();
+    // Frames may be empty, and without end.
+    for _ in 0..MAX_FRAMES {
+        match body.as_mut().poll_frame(cx).map_ok(Frame::into_data) {
+            // Most bodies are of one frame, which may be of any length and is not copied.
+            Poll::Ready(Some(Ok(Ok(data)))) if read.is_empty() => read = data,
+            Poll::Ready(Some(Ok(Ok(data)))) => {
+                let mut both = BytesMut::from(read);
+                both.extend_from_slice(&data);
+                read = both.freeze();
             }
-            Poll::Ready(None) => return (read.freeze(), true),
+            Poll::Ready(Some(Ok(Err(_)))) => {}
+            Poll::Ready(None) => return (read, true),
             Poll::Ready(Some(Err(_))) | Poll::Pending => break,
+        }
+        if read.len() >= MAX_READ {
+            break;
         }
     }
     let is_whole = body.is_end_stream();
-    (read.freeze(), is_whole)
+    (read, is_whole)
 }
 
 fn by_status(status: StatusCode) -> Code {
@@ -192,6 +199,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 const JSON: &[u8] = b"application/json";
 const MAX_READ: usize = 64 << 10;
+const MAX_FRAMES: usize = 1024;
 
 /// What says something of a body that is not sent.
 const OF_THE_BODY: [HeaderName; 16] = [

@@ -5,12 +5,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_TYPE};
 use tower_plugin_core::Code;
 
 use super::{
-    context::{RequestContext, is_internal},
-    tail::{End, GRPC_WEB_TRAILERS},
+    context::{Reference, is_internal},
+    tail::End,
 };
+use crate::body::envelope::GRPC_WEB_TRAILERS;
 
 /// Takes the words of an internal error from headers that tell how a call ended.
-pub(super) fn sanitize(headers: &mut HeaderMap, context: &RequestContext) {
+pub(super) fn sanitize(headers: &mut HeaderMap, reference: &Reference) {
     let Some(code) = headers
         .get(GRPC_STATUS)
         .and_then(|status| internal(status.as_bytes()))
@@ -20,14 +21,14 @@ pub(super) fn sanitize(headers: &mut HeaderMap, context: &RequestContext) {
     let message = headers.get(GRPC_MESSAGE);
     let detail = message.map(HeaderValue::as_bytes).unwrap_or_default();
     let number = code.number();
-    let Some(kept) = context.keep(code, format_args!("grpc-status {number}"), detail) else {
+    let Some(kept) = reference.keep(code, format_args!("grpc-status {number}"), detail) else {
         return;
     };
     for name in [GRPC_STATUS, GRPC_MESSAGE, GRPC_STATUS_DETAILS_BIN] {
         headers.remove(name);
     }
     if let Ok(id) = HeaderValue::from_str(kept.id.as_str()) {
-        headers.insert(&context.settings.request_id_header, id);
+        headers.insert(&reference.settings.request_id_header, id);
     }
     let mut request = HeaderMap::new();
     request.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
@@ -55,10 +56,10 @@ fn internal(status: &[u8]) -> Option<Code> {
 }
 
 /// gRPC-Web's frame of trailers, without the words of an internal error.
-pub(super) fn sanitize_web(end: &End, context: &RequestContext) -> Bytes {
+pub(super) fn sanitize_web(end: &End, reference: &Reference) -> Bytes {
     let public = |message| status(message).is_some_and(|status| internal(status).is_none());
     if let Some(envelope) = &end.envelope
-        && (end.message().is_some_and(public) || context.settings.shows_details)
+        && (end.message().is_some_and(public) || reference.settings.shows_details)
     {
         return envelope.clone();
     }
@@ -66,7 +67,7 @@ pub(super) fn sanitize_web(end: &End, context: &RequestContext) -> Bytes {
     let entry = headers.entry(GRPC_STATUS);
     // Nothing that could be read, or nothing that says how it ended.
     entry.or_insert(HeaderValue::from_static("2"));
-    sanitize(&mut headers, context);
+    sanitize(&mut headers, reference);
     written(&headers)
 }
 

@@ -10,6 +10,8 @@
 //! | gRPC-Web, in binary | the same, in the frame of trailers |
 //! | Connect, `unknown`, `internal` or `data_loss` | message and details, in the JSON of a unary call or the end of a stream |
 //!
+//! Trailers of gRPC-Web and Connect streams, where neither tells how a call ended, are looked at like those of gRPC.
+//!
 //! Other responses pass as they are, streaming, at no allocation. So do refusals by layers of this family, which are public
 //! by construction ([`Rejection`](crate::Rejection) in the extensions), and whatever carries a [`PublicError`].
 //! From every response the headers that tell what it was made with are taken (`server`, `x-powered-by` and their like).
@@ -53,7 +55,8 @@
 //! # Failure modes
 //!
 //! Closed: an end of stream that cannot be read (compressed, malformed, larger than 64 KiB) is replaced as an internal error would
-//! be. Of a body that is replaced at most 64 KiB are read, and only what is there at once; at most 4 KiB are logged.
+//! be. Of a body that is replaced no more is read after 64 KiB or 1024 frames, and only what is there at once; at most 4 KiB are
+//! logged.
 
 mod body;
 mod connect;

@@ -173,11 +173,6 @@ impl Fed {
     }
 }
 
-/// Connect's flag of the message that ends a stream.
-pub(super) const CONNECT_END: u8 = 0b10;
-/// gRPC-Web's flag of the trailers.
-pub(super) const GRPC_WEB_TRAILERS: u8 = 0b1000_0000;
-
 const COMPRESSED: u8 = 1;
 const MAX_END: usize = 64 << 10;
 
@@ -186,6 +181,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::body::envelope::CONNECT_END;
 
     fn envelope(flags: u8, message: &[u8]) -> Vec<u8> {
         let mut out = vec![flags];
