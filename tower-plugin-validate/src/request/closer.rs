@@ -38,13 +38,13 @@ impl<'r> Closer<'r> {
     // By itself, so that what it gathers stays in registers.
     #[inline(never)]
     pub(super) fn look_at_all(&mut self, headers: &'r HeaderMap) -> Glance {
-        let mut glance = Glance::of(headers);
+        let (mut glance, sieve) = (Glance::of(headers), self.sieve);
         for (nth, name, value) in fields(headers) {
             glance.look_at(name, value);
             if nth > 1 {
                 glance.repeat(nth);
                 self.look_at_another(nth, name, value);
-            } else if self.sieve.may_hold(name) {
+            } else if sieve.may_hold(name) {
                 self.look_at(nth, name, value);
             }
         }
@@ -54,8 +54,8 @@ impl<'r> Closer<'r> {
     #[inline(always)]
     fn look_at(&mut self, nth: usize, name: &'r [u8], value: &'r [u8]) {
         let faults = &mut self.faults;
-        let mut keep = |fault| keep(faults, fault);
-        self.framing.next(nth, name, value, &mut keep);
+        self.framing
+            .next(nth, name, value, &mut |fault| keep(faults, fault));
         if let Some(metadata) = &mut self.metadata {
             let wrong = &mut self.wrong;
             metadata.next(nth, name, value, &mut |finding| note(wrong, finding));
@@ -70,8 +70,8 @@ impl<'r> Closer<'r> {
             return self.look_at(nth, name, value);
         }
         let faults = &mut self.faults;
-        let mut keep = |fault| keep(faults, fault);
-        self.framing.next(nth, name, value, &mut keep);
+        self.framing
+            .next(nth, name, value, &mut |fault| keep(faults, fault));
     }
 }
 
