@@ -110,8 +110,7 @@ async fn two_of_them_say_and_log_it_once() {
 }
 
 fn service_that_fails()
--> impl tower::Service<Request<Body>, Response = http::Response<Body>, Error = std::convert::Infallible>
-{
+-> impl tower::Service<Request<Body>, Response = http::Response<Body>, Error = Infallible> {
     tower::service_fn(|_| async { Ok(response(500, &[], SECRET)) })
 }
 
