@@ -10,6 +10,7 @@ use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tower_plugin_auth::{
+    StoreError,
     store::{Cursor, List},
     token::{Record, TokenId},
 };
@@ -108,18 +109,7 @@ pub(super) async fn rotate(
     let tokens = admin.host.identities.tokens();
     let id = match who.parse::<TokenId>() {
         Ok(id) => Ok(Some(id)),
-        Err(_) => {
-            let now = admin.host.clock.wall();
-            let list = List::of_subject(PLUGIN_KIND, &who);
-            let records = tokens.list(&list).await;
-            records.map(|records| {
-                records
-                    .iter()
-                    .rev()
-                    .find(|record| record.is_live(now) && record.successor().is_none())
-                    .map(|record| record.id())
-            })
-        }
+        Err(_) => newest(&admin, &who).await,
     };
     let id = match id {
         Ok(Some(id)) => id,
@@ -135,6 +125,24 @@ pub(super) async fn rotate(
             successors::successor(&issued)
         }
         Err(error) => successors::respond(&error, &headers),
+    }
+}
+
+// Goes through all its pages, oldest first: their number is the store's to bound.
+async fn newest(admin: &Admin, runtime_id: &str) -> Result<Option<TokenId>, StoreError> {
+    let now = admin.host.clock.wall();
+    let mut list = List::of_subject(PLUGIN_KIND, runtime_id);
+    let mut newest = None;
+    loop {
+        let records = admin.host.identities.tokens().list(&list).await?;
+        let of_page = records
+            .iter()
+            .rfind(|record| record.is_live(now) && record.successor().is_none());
+        newest = of_page.map(|record| record.id()).or(newest);
+        match records.last() {
+            Some(last) if records.len() >= list.limit() => list = list.after(Cursor::of(last)),
+            _ => return Ok(newest),
+        }
     }
 }
 

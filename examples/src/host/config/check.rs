@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use tower_plugin_auth::{SystemRng, token::KeyRing};
-use tower_plugin_core::{Clock, SystemClock};
+use clap::Parser;
+use tower_plugin_core::SystemClock;
 
 use super::Settings;
 use crate::host::{
-    HostError, HostState,
-    identity::Identities,
-    options::{Config, OptionsError, TokenConfig},
-    stores::stores,
+    HostState,
+    options::{Config, Options, OptionsError},
 };
 
 impl Settings {
@@ -27,21 +25,32 @@ impl Settings {
                 .then_some(())
                 .ok_or(OptionsError::Redis)
         });
-        let tokens = tokens(&options.tokens.config());
-        let mut problems: Vec<String> = [
-            options.admission(secret.as_deref()).err(),
-            redis.err(),
-            options.audit.config().err(),
-            options.tokens.keys().err(),
-            options.head.build().err(),
-            options.load_tls().err(),
-            options.load_admin().err(),
+        let (admission, head) = (options.admission(secret.as_deref()), options.head.build());
+        let unread = [
+            admission.as_ref().err(),
+            redis.as_ref().err(),
+            options.audit.config().as_ref().err(),
+            options.tokens.keys().as_ref().err(),
+            head.as_ref().err(),
+            options.load_tls().as_ref().err(),
+            options.load_admin().as_ref().err(),
         ]
         .into_iter()
         .flatten()
-        .map(|error| error.to_string())
-        .collect();
-        problems.extend(tokens.err().map(|error| error.to_string()));
+        .map(ToString::to_string)
+        .collect::<Vec<_>>();
+        let unfit = [
+            admission
+                .ok()
+                .and_then(|(door, _)| with(|config| config.admission = door)),
+            head.ok().and_then(|head| with(|config| config.head = head)),
+            with(|config| config.tokens = options.tokens.config()),
+            with(|config| config.grants = options.grants.config()),
+            with(|config| config.proxy = options.proxy.clone()),
+            with(|config| config.quotas = options.quotas),
+        ];
+        let mut problems = unread;
+        problems.extend(unfit.into_iter().flatten());
         if problems.is_empty() {
             match options.clone().into_config(secret) {
                 Ok((config, _)) => problems.extend(without_redis(config)),
@@ -52,18 +61,24 @@ impl Settings {
     }
 }
 
-fn tokens(config: &TokenConfig) -> Result<(), HostError> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let (store, _) = stores(None, config, 1, &clock)?;
-    let keys = KeyRing::random(&SystemRng)?;
-    Identities::new(*config, store, keys, clock, |_| {}).map(drop)
+/// What is wrong with a host of which one part is as it was told, and the rest as it comes.
+fn with(part: impl FnOnce(&mut Config)) -> Option<String> {
+    // No variable is looked at.
+    let options = Options::try_parse_from(["plugin-host"]).ok()?;
+    let (mut config, _) = options.into_config(None).ok()?;
+    part(&mut config);
+    problem(config)
 }
 
-/// What remains are the policies.
+/// What remains are parts that only fail together.
 fn without_redis(mut config: Config) -> Option<String> {
     config.redis = None;
     // It would be begun.
     config.audit = None;
+    problem(config)
+}
+
+fn problem(config: Config) -> Option<String> {
     let state = HostState::new(config, Arc::new(SystemClock::new()));
     state.err().map(|error| error.to_string())
 }

@@ -240,13 +240,29 @@ async fn every_problem_is_told_and_not_only_the_first() {
         "/nonexistent",
         "--admin-listen",
         "127.0.0.1:0",
+        "--provider-host",
+        "10.0.0.0/8",
     ];
     let problems = settings(&arguments).unwrap().problems(None);
-    assert_eq!(problems.len(), 5, "{problems:?}");
+    assert_eq!(problems.len(), 6, "{problems:?}");
     assert!(
         problems.iter().all(|problem| !problem.contains('\n')),
         "{problems:?}"
     );
+    // Each file is good in itself, and each part is told of what is in it.
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = folder.path().join("manifest.json");
+    fs::write(&manifest, "{}").unwrap();
+    let arguments = [
+        "--manifest",
+        manifest.to_str().unwrap(),
+        "--provider",
+        "log=http://a.example/",
+        "--provider",
+        "log=http://b.example/",
+    ];
+    let problems = settings(&arguments).unwrap().problems(None);
+    assert_eq!(problems.len(), 2, "{problems:?}");
     assert_eq!(settings(&[]).unwrap().problems(None), [""; 0]);
     let short = settings(&[]).unwrap().problems(Some("s3cr3t".to_owned()));
     assert!(

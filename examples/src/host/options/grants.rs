@@ -45,7 +45,7 @@ pub struct GrantOptions {
 pub struct PublicUrl(Box<str>);
 
 impl GrantOptions {
-    pub(super) fn config(&self) -> GrantConfig {
+    pub(in crate::host) fn config(&self) -> GrantConfig {
         GrantConfig {
             ttl: self.grant_ttl.get(),
             capacity: usize::try_from(self.grant_capacity).unwrap_or(usize::MAX),
