@@ -46,12 +46,12 @@ impl Host {
         let state = Arc::new(HostState::new(config, Arc::new(SystemClock::new())).unwrap());
         state.meet_redis().await;
         let app = build(&state);
-        let address = listener.local_addr().unwrap();
+        let listener = state.listener(listener).unwrap();
+        let address = listener.address();
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(async move {
             let stopped = async { stopped.await.unwrap() };
-            let ended = serve(listener, app, state.readiness(), bounds, stopped).await;
-            ended.unwrap();
+            serve(listener, app, state.readiness(), bounds, stopped).await;
         });
         Self {
             address,

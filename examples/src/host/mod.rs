@@ -1,7 +1,7 @@
 //! The plugin host: a server for connect-plugin-go's wire protocol behind the tower-plugin layers.
 //!
 //! [`HostState`] is what the services share, [`build`] puts the layers in front of them, and
-//! [`serve`] runs the result on a listener, which [`HostState::listens_on`] is told of.
+//! [`serve`] runs the result on a [`HostState::listener`].
 //! [`config::Settings`] reads the command line, and [`admin::build`] is what an operator calls.
 
 use connectrpc::{ConnectError, ErrorCode};

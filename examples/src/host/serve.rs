@@ -62,28 +62,27 @@ pub struct Bounds {
 /// Serves `app` until `shutdown` completes, then finishes what is in hand.
 ///
 /// HTTP/1.1 and HTTP/2, in clear or over TLS as the [`Listener`] says. A connection on which nothing has
-/// been asked for some time is closed. `readiness` holds while new requests are welcome.
-///
-/// # Errors
-///
-/// If the listener's own address cannot be read. Failures to accept are logged and survived.
+/// been asked for some time is closed. `readiness` holds while new requests are welcome. What is in hand
+/// is finished within [`Bounds::drain`] or cut off, and cut off as well if this is dropped. Failures to
+/// accept are logged and survived.
 pub async fn serve(
-    listener: impl Into<Listener>,
+    listener: Listener,
     app: Router,
     readiness: Readiness,
     bounds: Bounds,
     shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
+) {
     let Listener {
+        address,
         tcp: listener,
         tls,
         connections,
-    } = listener.into();
-    let address = listener.local_addr()?;
+    } = listener;
     let tls = tls.map(|tls| Arc::new(tls.handshakes()));
     let slots = Arc::new(Semaphore::new(bounds.connections));
     let peers = Peers::new(bounds.connections_per_client);
-    // Every connection holds a receiver, so that the end of the last one can be waited for.
+    // Every connection holds a receiver, so that the end of the last one can be waited for; and sees when
+    // nobody waits any more.
     let (end, ending) = watch::channel(());
     let take = |(stream, peer): (TcpStream, SocketAddr), slot: Option<OwnedSemaphorePermit>| {
         let Some(place) = peers.enter(peer.ip()) else {
@@ -150,7 +149,6 @@ pub async fn serve(
     if time::timeout(bounds.drain, end.closed()).await.is_err() {
         tracing::warn!("shutting down: gave up on what is still in hand");
     }
-    Ok(())
 }
 
 /// Who the kernel has let in already; they would be reset with the listener.

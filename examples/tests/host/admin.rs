@@ -12,9 +12,10 @@ use hyper_util::{
 };
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
+use tower_plugin_auth::{RotateError, store::List};
 use tower_plugin_core::ManualClock;
 use tower_plugin_examples::host::{
-    HostState, Listener, Options, Readiness,
+    HostState, Options, Readiness,
     admin::{AdminParts, build},
     build as build_host, serve,
 };
@@ -57,17 +58,17 @@ impl Both {
             TcpListener::bind("127.0.0.1:0").await.unwrap(),
             TcpListener::bind("127.0.0.1:0").await.unwrap(),
         );
-        let addresses = (main.local_addr().unwrap(), aside.local_addr().unwrap());
+        let main = state.listener(main).unwrap();
+        let aside = state.listener(aside).unwrap();
+        let addresses = (main.address(), aside.address());
         let (never, readiness) = (std::future::pending::<()>, state.readiness());
-        let main = Listener::from(main).with_connections(state.telemetry().connections());
+        let main = main.with_connections(state.telemetry().connections());
         let served = [
             tokio::spawn(async move {
-                serve(main, app, readiness, bounds, never()).await.unwrap();
+                serve(main, app, readiness, bounds, never()).await;
             }),
             tokio::spawn(async move {
-                serve(aside, own, Readiness::default(), bounds, never())
-                    .await
-                    .unwrap();
+                serve(aside, own, Readiness::default(), bounds, never()).await;
             }),
         ];
         Self {
@@ -345,6 +346,30 @@ async fn the_administrator_gets_a_plugin_its_successor() {
     assert!(both.knows(new).await);
     let answer = both.post("/admin/tokens/nobody-at-all/rotate").await;
     assert_eq!(answer.status, 404);
+}
+
+// Of more tokens than are on a page none was found.
+#[tokio::test]
+async fn of_many_tokens_the_newest_is_the_one_that_is_rotated() {
+    let both = Both::start(&[], AdminParts::default()).await;
+    let (runtime_id, _) = both.admit("p").await;
+    let tokens = both.state.tokens();
+    let list = List::of_subject("runtime", &runtime_id);
+    let mut newest = tokens.list(&list).await.unwrap()[0].id();
+    for _ in 0..list.limit() {
+        both.clock.advance(Duration::from_secs(1));
+        newest = tokens.rotate(&newest).await.unwrap().token().id();
+    }
+    assert_eq!(tokens.list(&list).await.unwrap().len(), list.limit());
+    let answer = both
+        .post(&format!("/admin/tokens/{runtime_id}/rotate"))
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let again = tokens.rotate(&newest).await;
+    assert!(
+        matches!(again, Err(RotateError::AlreadyRotated)),
+        "{again:?}"
+    );
 }
 
 #[tokio::test]

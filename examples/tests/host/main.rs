@@ -14,6 +14,7 @@ mod logger;
 mod process;
 mod registry;
 mod services;
+mod shutdown;
 mod stack;
 mod streams;
 mod support;

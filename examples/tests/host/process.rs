@@ -102,7 +102,7 @@ impl Program {
     }
 }
 
-async fn paste(script: &str, secret: Option<&str>) -> Output {
+pub(crate) async fn paste(script: &str, secret: Option<&str>) -> Output {
     let secret = secret.map(|secret| ("PLUGIN_HOST_BOOTSTRAP_SECRET", secret));
     paste_with(script, secret.as_slice()).await
 }

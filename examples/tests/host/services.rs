@@ -395,8 +395,7 @@ async fn f55_a_redirect_is_handed_on_and_not_followed() {
 async fn f55_no_call_leads_back_to_the_host() {
     let host = Host::with(&LOOPBACK).await;
     let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let admin = admin.local_addr().unwrap();
-    host.state.listens_on(admin);
+    let admin = host.state.listener(admin).unwrap().address();
     let user = host.admit("app").await;
     for address in [host.address, admin] {
         let plugin = host.admit("mirror").await;

@@ -116,16 +116,15 @@ impl Host {
         let state = Arc::new(HostState::new(config, Arc::new(clock.clone())).unwrap());
         prepare(&state);
         let app = build_with(&state, own);
-        let address = listener.local_addr().unwrap();
-        state.listens_on(address);
+        let listener = state.listener(listener).unwrap();
+        let address = listener.address();
         let (stop, stopped) = oneshot::channel();
         let readiness = state.readiness();
         let served = tokio::spawn(async move {
             serve(listener, app, readiness, bounds, async {
                 stopped.await.unwrap();
             })
-            .await
-            .unwrap();
+            .await;
         });
         Self {
             address,

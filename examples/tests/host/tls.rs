@@ -31,9 +31,7 @@ use tower_plugin_auth::{
     transport::SecureTransport,
 };
 use tower_plugin_core::{Principal, SystemClock};
-use tower_plugin_examples::host::{
-    Connections, HostState, Listener, Options, build_with, serve, tls::Tls,
-};
+use tower_plugin_examples::host::{Connections, HostState, Options, build_with, serve, tls::Tls};
 
 use crate::{
     process::{Program, close, paste_with},
@@ -144,17 +142,15 @@ impl Host {
             .layer(RequireSecureTransportLayer::new(SecureTransport::Enforce));
         let app = build_with(&state, own);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let connections = state.telemetry().connections();
-        let listener = Listener::from(listener)
+        let listener = state.listener(listener).unwrap();
+        let (address, connections) = (listener.address(), state.telemetry().connections());
+        let listener = listener
             .with_tls(Some(tls.clone()))
             .with_connections(connections.clone());
         let (stop, stopped) = oneshot::channel::<()>();
         let served = tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
-            serve(listener, app, state.readiness(), bounds, stopped)
-                .await
-                .unwrap();
+            serve(listener, app, state.readiness(), bounds, stopped).await;
         });
         Self {
             address,

@@ -1,12 +1,12 @@
 //! The plugin host: see [`tower_plugin_examples::host`].
 
-use std::{env, error::Error, future::pending, io::Write, process::ExitCode, sync::Arc};
+use std::{env, error::Error, io::Write, process::ExitCode, sync::Arc, time::Duration};
 
 use axum::Router;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{net::TcpListener, runtime::Runtime, sync::watch};
 use tower_plugin_core::SystemClock;
 use tower_plugin_examples::host::{
-    Banner, Bounds, Config, Connections, HostState, Listener, Options, Readiness,
+    Banner, Bounds, Config, HostState, Listener, Options, Readiness,
     admin::{self, AdminParts},
     build,
     config::{Settings, SettingsError},
@@ -22,15 +22,23 @@ use zeroize::Zeroizing;
 mod logs;
 mod signals;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match begin().await {
+fn main() -> ExitCode {
+    let runtime = match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    let code = match runtime.block_on(begin()) {
         Ok(code) => code,
-        Err(error) => {
-            eprintln!("plugin-host: {error}");
-            ExitCode::FAILURE
-        }
-    }
+        Err(error) => fail(&*error),
+    };
+    // Dropped, it would wait for whatever blocks: for a name server, or a disk that does not answer.
+    runtime.shutdown_timeout(LAST_MOMENT);
+    code
+}
+
+fn fail(error: &dyn Error) -> ExitCode {
+    eprintln!("plugin-host: {error}");
+    ExitCode::FAILURE
 }
 
 async fn begin() -> Result<ExitCode, Box<dyn Error>> {
@@ -99,21 +107,17 @@ async fn run(options: Options, secret: Option<String>) -> Result<(), Box<dyn Err
     let app = build(&state);
 
     // Before anyone is told where the host is: a signal must not end it the hard way from then on.
-    let (shutdown, reloading) = (
+    let (mut shutdown, reloading) = (
         signals::shutdown()?,
         signals::reload(tls.clone(), Arc::clone(&state))?,
     );
     let _looking = tls.as_ref().map(|tls| tls.reload_every(reload));
-    let listener = bind("--listen", listen).await?;
+    let listener = state.listener(bind("--listen", listen).await?)?;
     let admin = match admin {
         Some(config) => Some(Administration::new(&state, &config, tls.clone()).await?),
         None => None,
     };
-    let address = listener.local_addr()?;
-    state.listens_on(address);
-    if let Some(admin) = &admin {
-        state.listens_on(admin.listener.local_addr()?);
-    }
+    let address = listener.address();
     if tls.is_none() {
         warn_of_clear(
             address,
@@ -128,10 +132,9 @@ async fn run(options: Options, secret: Option<String>) -> Result<(), Box<dyn Err
         redis: redis.as_ref(),
         tls: tls.as_ref(),
         bound_grants,
-        admin: match &admin {
-            Some(admin) => Some((admin.listener.local_addr()?, admin.tls.is_some())),
-            None => None,
-        },
+        admin: admin
+            .as_ref()
+            .map(|admin| (admin.listener.address(), admin.tls)),
     };
     print(&banner.to_string())?;
     drop((secret, redis));
@@ -140,7 +143,7 @@ async fn run(options: Options, secret: Option<String>) -> Result<(), Box<dyn Err
     let told = |mut stopped: watch::Receiver<()>| async move {
         let _anyway = stopped.changed().await;
     };
-    let listener = Listener::from(listener)
+    let listener = listener
         .with_tls(tls)
         .with_connections(state.telemetry().connections());
     let main = serve(
@@ -151,20 +154,19 @@ async fn run(options: Options, secret: Option<String>) -> Result<(), Box<dyn Err
         told(stopped.clone()),
     );
     let aside = async {
-        match admin {
-            Some(admin) => admin.serve(bounds, told(stopped)).await,
-            None => Ok(()),
+        if let Some(admin) = admin {
+            admin.serve(bounds, told(stopped)).await;
         }
     };
     let signals = async {
-        shutdown.await;
+        shutdown.next().await;
         // Fails if nobody is left to be told.
         let _nobody = stop.send(());
-        pending::<()>().await;
+        shutdown.next().await;
     };
     tokio::select! {
-        served = async { tokio::try_join!(main, aside) } => drop(served?),
-        () = signals => {}
+        _served = async { tokio::join!(main, aside) } => {}
+        () = signals => tracing::warn!("told again to end: what is in hand is cut off"),
         () = reloading => {}
     }
     let flushed = tokio::task::spawn_blocking(move || state.flush_audit());
@@ -183,9 +185,9 @@ fn host(config: Config) -> Result<Arc<HostState>, Box<dyn Error>> {
 
 /// The listener for who runs the host.
 struct Administration {
-    listener: TcpListener,
+    listener: Listener,
     app: Router,
-    tls: Option<Tls>,
+    tls: bool,
 }
 
 impl Administration {
@@ -194,27 +196,23 @@ impl Administration {
         config: &AdminConfig,
         tls: Option<Tls>,
     ) -> Result<Self, Box<dyn Error>> {
+        let tls = tls.filter(|_| config.tls);
+        let listener = bind("--admin-listen", config.listen).await?;
         Ok(Self {
-            listener: bind("--admin-listen", config.listen).await?,
             app: admin::build(state, config, AdminParts::default())?,
-            tls: tls.filter(|_| config.tls),
+            tls: tls.is_some(),
+            listener: state.listener(listener)?.with_tls(tls),
         })
     }
 
-    async fn serve(
-        self,
-        bounds: Bounds,
-        shutdown: impl Future<Output = ()>,
-    ) -> std::io::Result<()> {
-        let listener = Listener::from(self.listener)
-            .with_tls(self.tls)
-            .with_connections(Connections::default());
+    async fn serve(self, bounds: Bounds, shutdown: impl Future<Output = ()>) {
         let bounds = Bounds {
             connections: ADMIN_CONNECTIONS,
             connections_per_client: ADMIN_CONNECTIONS / 2,
             ..bounds
         };
-        serve(listener, self.app, Readiness::default(), bounds, shutdown).await
+        let readiness = Readiness::default();
+        serve(self.listener, self.app, readiness, bounds, shutdown).await;
     }
 }
 
@@ -243,3 +241,4 @@ fn variable(name: &str) -> Result<Option<Zeroizing<String>>, String> {
 }
 
 const ADMIN_CONNECTIONS: usize = 64;
+const LAST_MOMENT: Duration = Duration::from_secs(1);

@@ -1,30 +1,43 @@
 use std::{future::Future, io, sync::Arc};
 
+#[cfg(unix)]
+use tokio::signal::unix;
 use tower_plugin_examples::host::{HostState, tls::Tls};
 
-/// Completes when the host is told to end.
+/// What tells the host to end.
 #[cfg(unix)]
-pub(super) fn shutdown() -> io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
+pub(super) struct Shutdown(unix::Signal, unix::Signal);
 
-    let (mut interrupt, mut terminate) = (
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-    );
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
+#[cfg(windows)]
+pub(super) struct Shutdown(tokio::signal::windows::CtrlC);
+
+#[cfg(unix)]
+pub(super) fn shutdown() -> io::Result<Shutdown> {
+    Ok(Shutdown(
+        unix::signal(unix::SignalKind::interrupt())?,
+        unix::signal(unix::SignalKind::terminate())?,
+    ))
 }
 
 #[cfg(windows)]
-pub(super) fn shutdown() -> io::Result<impl Future<Output = ()>> {
-    let mut interrupt = tokio::signal::windows::ctrl_c()?;
-    Ok(async move {
-        interrupt.recv().await;
-    })
+pub(super) fn shutdown() -> io::Result<Shutdown> {
+    tokio::signal::windows::ctrl_c().map(Shutdown)
+}
+
+impl Shutdown {
+    /// Completes each time the host is told to end.
+    #[cfg(unix)]
+    pub(super) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.0.recv() => {}
+            _ = self.1.recv() => {}
+        }
+    }
+
+    #[cfg(windows)]
+    pub(super) async fn next(&mut self) {
+        self.0.recv().await;
+    }
 }
 
 /// Reads the TLS files and the manifest again whenever it is told to; never completes.
@@ -33,10 +46,8 @@ pub(super) fn reload(
     tls: Option<Tls>,
     host: Arc<HostState>,
 ) -> io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-
     // Also without TLS: the signal would end the process.
-    let mut hangup = signal(SignalKind::hangup())?;
+    let mut hangup = unix::signal(unix::SignalKind::hangup())?;
     Ok(async move {
         while hangup.recv().await.is_some() {
             let host = Arc::clone(&host);

@@ -41,9 +41,9 @@ impl Listeners {
 }
 
 impl HostState {
-    /// Says where this host listens, once for each of its listeners and before they are served: no plugin
-    /// can have a call taken there, even if the address is one where providers may be.
-    pub fn listens_on(&self, address: SocketAddr) {
+    /// Says where else this host is reached, beside its [listeners](Self::listener): no plugin can have a
+    /// call taken there, even if the address is one where providers may be.
+    pub fn is_at(&self, address: SocketAddr) {
         self.proxy.listeners.add(address);
     }
 }

@@ -45,7 +45,7 @@ pub(super) async fn encrypt(
 }
 
 /// Serves one connection until it ends, has been quiet for too long, or `ending` changes; what is in
-/// hand then is finished.
+/// hand then is finished, unless the other end of `ending` is gone before that.
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: SocketAddr,
@@ -105,7 +105,12 @@ pub(super) async fn serve(
         // The way out takes an answer on HTTP/2, and on HTTP/1.1 that what was written is read; not
         // everyone gives the one or does the other.
         () = activity.quiet_for(FAREWELL), if is_idle => {}
+        () = gone(&mut ending) => {}
     }
+}
+
+async fn gone(ending: &mut watch::Receiver<()>) {
+    while ending.changed().await.is_ok() {}
 }
 
 fn builder(header_timeout: Duration) -> auto::Builder<TokioExecutor> {

@@ -1,15 +1,23 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use tokio::net::TcpListener;
 
-use crate::host::tls::Tls;
+use crate::host::{HostState, tls::Tls};
 
-/// Where connections come from, and what is made of them.
+/// Where connections come from, and what is made of them: [`HostState::listener`] makes it.
+///
+/// There is no other way, so that no call from plugin to plugin is taken to one that a host does not know
+/// for its own.
 #[derive(Debug)]
 pub struct Listener {
+    pub(super) address: SocketAddr,
     pub(super) tcp: TcpListener,
     pub(super) tls: Option<Tls>,
     pub(super) connections: Connections,
@@ -31,6 +39,12 @@ struct Counts {
 pub(super) struct Open(Connections);
 
 impl Listener {
+    /// Where it is.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Serves TLS, if there is any.
     #[must_use]
     pub fn with_tls(mut self, tls: Option<Tls>) -> Self {
@@ -46,13 +60,22 @@ impl Listener {
     }
 }
 
-impl From<TcpListener> for Listener {
-    fn from(tcp: TcpListener) -> Self {
-        Self {
+impl HostState {
+    /// A listener of this host: no plugin can have a call taken there, even if its address is one where
+    /// providers may be.
+    ///
+    /// # Errors
+    ///
+    /// If its own address cannot be read.
+    pub fn listener(&self, tcp: TcpListener) -> io::Result<Listener> {
+        let address = tcp.local_addr()?;
+        self.is_at(address);
+        Ok(Listener {
+            address,
             tcp,
             tls: None,
             connections: Connections::default(),
-        }
+        })
     }
 }
 
