@@ -4,14 +4,21 @@ use std::process::Output;
 
 use tokio::{process::Command, time::timeout};
 
-use crate::process::{Program, WAIT};
+use crate::{
+    door::Signed,
+    process::{Program, WAIT},
+};
 
 const SECRET: &str = "a-secret-of-the-operator";
 
 async fn demo(host: &str, secret: Option<&str>) -> Output {
+    demo_with(&["--host", host], secret).await
+}
+
+async fn demo_with(arguments: &[&str], secret: Option<&str>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_plugin-demo"));
     command
-        .args(["--host", host])
+        .args(arguments)
         .env_remove("PLUGIN_HOST_BOOTSTRAP_SECRET")
         .kill_on_drop(true);
     if let Some(secret) = secret {
@@ -56,6 +63,38 @@ async fn a_plugins_life_goes_as_it_should() {
             "{said}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_plugin_in_a_signed_manifest_is_let_in_and_no_other() {
+    let signed = Signed::new();
+    let program = Program::start(&signed.arguments(), Some(SECRET)).await;
+    let url = program.url();
+    let artifact = signed.path("plugins/store.so");
+    let output = demo_with(&["--host", &url, "--artifact", &artifact], Some(SECRET)).await;
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}");
+    for line in [
+        "HTTP 403, permission_denied: admission refused",
+        "admission by secret and by manifest lets in",
+        "now known as store-",
+        "steps went as they should.",
+    ] {
+        assert!(said.contains(line), "{line}\n{said}");
+    }
+
+    // Who does not say what it is made of, and who is in no manifest.
+    let output = demo(&url, Some(SECRET)).await;
+    assert!(!output.status.success());
+    let another = signed.path("key.pub");
+    let output = demo_with(&["--host", &url, "--artifact", &another], Some(SECRET)).await;
+    assert!(!output.status.success());
+    let none = signed.path("none");
+    let output = demo_with(&["--host", &url, "--artifact", &none], Some(SECRET)).await;
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.contains("--artifact"), "{errors}");
+    let (_, log) = program.signal("-TERM").await;
+    assert_eq!(log.matches("plugin admitted").count(), 1, "{log}");
 }
 
 #[tokio::test]

@@ -18,15 +18,16 @@ use crate::{
 };
 
 /// A directory with a manifest in it that lists one plugin.
-struct Signed {
+pub(crate) struct Signed {
     folder: TempDir,
     key: String,
+    manifest: String,
 }
 
 const PROGRAM: &str = "what the store is made of";
 
 impl Signed {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let path = |name: &str| folder.path().join(name);
         fs::create_dir(path("plugins")).unwrap();
@@ -57,25 +58,29 @@ impl Signed {
         let (id, key) = public.trim().split_once(' ').unwrap();
         Self {
             key: format!("{id}={key}"),
+            manifest: path("manifest.json").to_str().unwrap().to_owned(),
             folder,
         }
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.folder.path().join(name).to_str().unwrap().to_owned()
     }
 
-    async fn host(&self) -> Host {
-        let manifest = self.path("manifest.json");
-        let arguments = [
+    /// What makes a host keep to it.
+    pub(crate) fn arguments(&self) -> [&str; 6] {
+        [
             "--manifest",
-            &manifest,
+            &self.manifest,
             "--trusted-key",
             &self.key,
             "--trusted-author",
             "our-team",
-        ];
-        Host::with(&arguments).await
+        ]
+    }
+
+    async fn host(&self) -> Host {
+        Host::with(&self.arguments()).await
     }
 }
 

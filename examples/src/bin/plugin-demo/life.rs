@@ -5,6 +5,7 @@ use std::error::Error;
 use serde_json::{Value, json};
 
 use super::{
+    applicant::Applicant,
     capability,
     host::{Answer, Host, Identity},
     provider, rotation,
@@ -13,7 +14,7 @@ use super::{
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
 /// Lives it through; whether every step went as it should.
-pub(crate) async fn live(host: &Host, secret: &str) -> Result<bool, Failure> {
+pub(crate) async fn live(host: &Host, applicant: &Applicant) -> Result<bool, Failure> {
     let mut told = Told::default();
     let base_url = provider::serve().await?;
     let offer = json!({
@@ -27,14 +28,24 @@ pub(crate) async fn live(host: &Host, secret: &str) -> Result<bool, Failure> {
     told.answer(&host.call(REGISTER, None, &offer).await?, 401);
 
     told.step("Shake hands with a wrong secret", "admission refuses");
-    let wrong = handshake("not-the-secret-of-this-host");
+    let wrong = applicant.with_wrong_secret().handshake();
     told.answer(&host.call(HANDSHAKE, None, &wrong).await?, 400);
+    let mut rule = "secret";
+    if let Some(tampered) = applicant.tampered() {
+        rule = "secret and by manifest";
+        told.step(
+            "Shake hands as a program that somebody has changed",
+            "admission refuses: the manifest lists another",
+        );
+        let tampered = tampered.handshake();
+        told.answer(&host.call(HANDSHAKE, None, &tampered).await?, 403);
+    }
 
     told.step(
         "Shake hands",
-        "RateLimitLayer counts by address, admission by secret lets in, Tokens issues",
+        &format!("RateLimitLayer counts by address, admission by {rule} lets in, Tokens issues"),
     );
-    let answer = host.call(HANDSHAKE, None, &handshake(secret)).await?;
+    let answer = host.call(HANDSHAKE, None, &applicant.handshake()).await?;
     told.answer(&answer, 200);
     let me = Identity {
         runtime_id: answer.text("runtimeId")?,
@@ -129,17 +140,6 @@ pub(crate) async fn live(host: &Host, secret: &str) -> Result<bool, Failure> {
     }
     told.answer(&answer, 429);
     Ok(told.end())
-}
-
-fn handshake(secret: &str) -> Value {
-    json!({
-        "coreProtocolVersion": 1,
-        "appProtocolVersion": 1,
-        "magicCookieKey": "CONNECT_PLUGIN",
-        "magicCookieValue": secret,
-        "selfId": "demo",
-        "selfVersion": "1.0.0",
-    })
 }
 
 pub(crate) async fn report(
