@@ -20,7 +20,7 @@ use tower_plugin_examples::host::{
     build as build_host, serve,
 };
 
-use crate::support::{Answer, CHECK, DISCOVER, HANDSHAKE, REGISTER, SECRET, handshake};
+use crate::support::{Answer, CHECK, DISCOVER, HANDSHAKE, Plugin, REGISTER, SECRET, handshake};
 
 const TOKEN: &str = "the-token-of-the-administrator";
 
@@ -125,10 +125,8 @@ impl Both {
     async fn admit(&self, self_id: &str) -> (String, String) {
         let request = handshake(json!({ "selfId": self_id }));
         let answer = self.call(HANDSHAKE, "", &request).await;
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        let answer = answer.json();
-        let text = |name: &str| answer[name].as_str().unwrap().to_owned();
-        (text("runtimeId"), text("runtimeToken"))
+        let Plugin { id, token } = answer.plugin();
+        (id, token)
     }
 
     async fn knows(&self, token: &str) -> bool {

@@ -5,7 +5,7 @@ use std::{path::Path, process::Output};
 use tempfile::TempDir;
 use tokio::{process::Command, time::timeout};
 
-use crate::process::{Program, WAIT, close};
+use crate::process::{Program, WAIT, close, paste};
 
 async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_plugin-host"));
@@ -181,12 +181,7 @@ async fn fifty_calls_against_a_limit_of_ten_are_ten() {
     let script = format!(
         "for n in $(seq 50); do curl -sS -o /dev/null -w '%{{http_code}}\\n' -H 'content-type: application/json' --data '{{}}' {url}/connectplugin.health.v1.HealthService/Check & done; wait"
     );
-    let output = Command::new("sh")
-        .args(["-c", &script])
-        .env("no_proxy", "*")
-        .output()
-        .await
-        .unwrap();
+    let output = paste(&script, None).await;
     let codes = text(&output.stdout);
     let count = |code: &str| codes.lines().filter(|line| *line == code).count();
     assert_eq!((count("200"), count("429")), (10, 40), "{codes}");
@@ -215,12 +210,7 @@ curl -sS -o /dev/null -H "$H" -H 'authorization: Bearer tpr_f0rged' -H 'x-plugin
 curl -sS -o /dev/null '{url}/f0rged%0a%1b'
 "#
     );
-    let output = Command::new("sh")
-        .args(["-c", &script])
-        .env("no_proxy", "*")
-        .output()
-        .await
-        .unwrap();
+    let output = paste(&script, None).await;
     assert!(output.status.success());
     let (_, log) = program.signal("-TERM").await;
     // hyper and others trace what they read, escaped; what the host says holds none of it.
@@ -273,12 +263,7 @@ async fn the_program_shows_what_the_libraries_count_too() {
     let script = format!(
         "curl -fsS -o /dev/null -H 'content-type: application/json' --data '{{}}' {url}/connectplugin.health.v1.HealthService/Check; curl -fsS -H 'authorization: Bearer {token}' {admin}/metrics"
     );
-    let output = Command::new("sh")
-        .args(["-c", &script])
-        .env("no_proxy", "*")
-        .output()
-        .await
-        .unwrap();
+    let output = paste(&script, None).await;
     let metrics = text(&output.stdout);
     let line = r#"tower_plugin_ratelimit_requests_total{policy="client",event="allowed"} 1"#;
     assert!(metrics.lines().any(|known| known == line), "{metrics}");

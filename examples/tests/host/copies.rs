@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::{
     process::Program,
-    support::{Answer, BROKER, DISCOVER, HANDSHAKE, SECRET, handshake},
+    support::{Answer, BROKER, DISCOVER, HANDSHAKE, Plugin, SECRET, handshake},
 };
 
 const ADMIN: &str = "the-token-of-the-administrator";
@@ -120,10 +120,8 @@ impl Copy {
     async fn admit(&self, self_id: &str) -> (String, String) {
         let request = handshake(json!({ "selfId": self_id }));
         let answer = self.call(HANDSHAKE, "none", &request).await;
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        let answer = answer.json();
-        let text = |name: &str| answer[name].as_str().unwrap().to_owned();
-        (text("runtimeId"), text("runtimeToken"))
+        let Plugin { id, token } = answer.plugin();
+        (id, token)
     }
 
     async fn knows(&self, token: &str) -> bool {

@@ -188,12 +188,7 @@ impl Host {
         let answer = self
             .call(HANDSHAKE, None, handshake(json!({ "selfId": self_id })))
             .await;
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        let answer = answer.json();
-        Plugin {
-            id: answer["runtimeId"].as_str().unwrap().to_owned(),
-            token: answer["runtimeToken"].as_str().unwrap().to_owned(),
-        }
+        answer.plugin()
     }
 
     /// Registers `plugin` as a provider that says it is at `base_url`.
@@ -280,6 +275,18 @@ impl Answer {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    /// Who is admitted by this answer to a handshake.
+    #[track_caller]
+    pub(crate) fn plugin(&self) -> Plugin {
+        assert_eq!(self.status, 200, "{}", self.text());
+        let answer = self.json();
+        let text = |name: &str| answer[name].as_str().unwrap().to_owned();
+        Plugin {
+            id: text("runtimeId"),
+            token: text("runtimeToken"),
+        }
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
