@@ -36,6 +36,11 @@ clients:
     target/clients/bin/pip install --quiet 'grpcio>=1.60' 'grpcio-status>=1.60'
     target/clients/bin/python examples/clients/violations.py target/debug
 
+# The host's status page in a real browser; python3, and apt-get install chromium.
+page:
+    cargo build --package tower-plugin-examples --bin plugin-host
+    examples/tests/status-page.py
+
 # Ours against the peers; figures to believe need a quiet machine.
 compare *args:
     cargo run --release --package tower-plugin-benches --bin compare -- {{args}}

@@ -44,10 +44,18 @@ def post(url, message, token=None):
 class Host:
     """A host on loopback, and a plugin that works."""
 
+    def __init__(self, folder):
+        self.audit = folder / "audit"
+
     def __enter__(self):
-        environment = {**os.environ, "PLUGIN_HOST_ADMIN_TOKEN": TOKEN}
+        environment = {
+            **os.environ,
+            "PLUGIN_HOST_ADMIN_TOKEN": TOKEN,
+            "PLUGIN_HOST_AUDIT_KEYS": "1 " + "7a" * 32,
+        }
+        listen = "--listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --open-admission"
         self.process = subprocess.Popen(
-            [HOST, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--open-admission"],
+            [HOST, *listen.split(), "--audit-file", self.audit],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -205,7 +213,11 @@ def main():
     if not HOST.exists():
         sys.exit(f"{HOST} is missing: cargo build --package tower-plugin-examples --bin plugin-host")
     # The browser may still write while its profile is removed.
-    with Host() as host, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
+        tempfile.TemporaryDirectory() as folder,
+        Host(pathlib.Path(folder)) as host,
+    ):
         plugin = host.admit()
         statuses = [host.register(plugin) for _ in range(8)]
         admitted, refused = statuses.count(200), statuses.count(429)
@@ -230,8 +242,14 @@ def main():
             assert browser.card("Host") == "ready"
             assert browser.card("Redis") == "not used"
             assert browser.cells("refusals", "ratelimit")[1:] == ["RATE_LIMITED", str(refused)]
-            assert "logger" in browser.value("document.getElementById('grants').textContent")
-            assert "no audit events" in browser.value("document.getElementById('audit').textContent")
+            assert "logger 1.0.0" in browser.value("document.getElementById('grants').textContent")
+            audit = browser.value(
+                "[...document.querySelectorAll('#audit tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
+            )
+            assert audit[0][:4] == ["Time", "Event", "Action", "Outcome"], audit[0]
+            assert all(any(row[number] for row in audit[1:]) for number in range(len(audit[0]))), "an empty column"
+            times, events = {row[0][:2] for row in audit[1:]}, {row[1] for row in audit[1:]}
+            assert times == {"20"} and "authn_token_created" in events, audit
 
             # In memory and nowhere else.
             kept = browser.value(
