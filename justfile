@@ -75,7 +75,7 @@ semver base="origin/main":
 
 # Other crates' types in the public API are those listed in the manifests; cargo install cargo-check-external-types, and its nightly
 external-types:
-    for crate in core auth ratelimit validate; do cargo +nightly check-external-types --all-features --manifest-path tower-plugin-$crate/Cargo.toml; done
+    for crate in core auth ratelimit validate; do cargo +nightly check-external-types --all-features --manifest-path tower-plugin-$crate/Cargo.toml || exit 1; done
 
 # The oldest versions that the manifests allow.
 minimal-versions:
