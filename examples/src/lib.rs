@@ -18,4 +18,5 @@
 pub mod distributed;
 pub mod host;
 pub mod proto;
+pub mod regular_file;
 pub mod replaceable;

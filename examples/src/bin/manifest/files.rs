@@ -2,12 +2,13 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File, OpenOptions},
+    fs::{self, OpenOptions},
     io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
 use tower_plugin_auth::admission::{Artifact, ArtifactHasher};
+use tower_plugin_examples::regular_file;
 use zeroize::Zeroizing;
 
 use crate::Failure;
@@ -15,7 +16,7 @@ use crate::Failure;
 /// All of a regular file, if it has no more than `max` bytes.
 pub(crate) fn read(path: &Path, max: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let read = || {
-        let file = open(path)?;
+        let file = regular_file::open(path)?;
         let mut bytes = Zeroizing::new(Vec::new());
         file.take(max as u64 + 1).read_to_end(&mut bytes)?;
         match bytes.len() > max {
@@ -44,7 +45,7 @@ pub(crate) fn read_private(path: &Path, max: usize) -> Result<Zeroizing<Vec<u8>>
 
 /// Measures a file, if it has no more than `max` bytes. What is hashed is what is read: nothing is opened twice.
 pub(crate) fn measure(path: &Path, max: u64) -> io::Result<Artifact> {
-    let mut file = open(path)?;
+    let mut file = regular_file::open(path)?;
     let mut hasher = ArtifactHasher::new();
     let mut piece = [0; 64 << 10];
     loop {
@@ -85,16 +86,4 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let new = PathBuf::from(new);
     create(&new, bytes, false)?;
     fs::rename(&new, path).map_err(|error| Failure::file(path, error))
-}
-
-/// Looked at before it is opened: a pipe would keep us waiting.
-fn open(path: &Path) -> io::Result<File> {
-    let is_file = |metadata: fs::Metadata| metadata.is_file();
-    if is_file(fs::metadata(path)?) {
-        let file = File::open(path)?;
-        if is_file(file.metadata()?) {
-            return Ok(file);
-        }
-    }
-    Err(io::Error::other("not a regular file"))
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, fs,
+    fmt,
     io::{self, Read},
     ops::Range,
     path::{Path, PathBuf},
@@ -12,6 +12,7 @@ use clap::{Arg, ArgAction, Command};
 use toml::{Spanned, Value};
 
 use super::is_setting;
+use crate::regular_file;
 
 /// The values of one key, as they would be written in flags.
 pub(super) type Given = Vec<(String, Vec<String>)>;
@@ -48,10 +49,7 @@ pub(super) fn read(path: &Path, command: &Command) -> Result<Given, FileError> {
         fault: Fault::Unreadable(error),
     };
     let mut text = String::new();
-    let file = fs::File::open(path).map_err(unreadable)?;
-    if !file.metadata().map_err(unreadable)?.is_file() {
-        return Err(unreadable(io::Error::other("not a regular file")));
-    }
+    let file = regular_file::open(path).map_err(unreadable)?;
     file.take(MAX_FILE + 1)
         .read_to_string(&mut text)
         .map_err(unreadable)?;

@@ -1,7 +1,7 @@
 //! Who may join, beside those who know the secret.
 
 use std::{
-    fmt, fs,
+    fmt,
     io::{self, Read},
     path::{Path, PathBuf},
     str::FromStr,
@@ -14,7 +14,10 @@ use tower_plugin_auth::admission::{
 };
 
 use super::OptionsError;
-use crate::host::admission::{Door, Listed};
+use crate::{
+    host::admission::{Door, Listed},
+    regular_file,
+};
 
 /// What is asked of a plugin beside the admission secret.
 #[derive(Clone, Debug, clap::Args)]
@@ -120,13 +123,10 @@ impl DoorOptions {
     }
 }
 
-/// The text of a regular file of a bounded length: a pipe keeps its reader waiting, and a device never ends.
+/// The text of a regular file of a bounded length.
 fn read(path: &Path) -> io::Result<String> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
     let mut text = String::new();
-    let file = fs::File::open(path)?;
+    let file = regular_file::open(path)?;
     file.take(MAX_FILE + 1).read_to_string(&mut text)?;
     match text.len() as u64 > MAX_FILE {
         true => Err(io::Error::other("more than 1 MiB")),

@@ -7,27 +7,21 @@ use std::{
 use zeroize::Zeroizing;
 
 use super::OptionsError;
+use crate::regular_file;
 
-/// The text of a regular file of at most 4096 bytes that its owner alone can read and change: a pipe
-/// keeps its reader waiting, a device never ends, and neither tells how long it is.
+/// The text of a regular file of at most 4096 bytes that its owner alone can read and change.
 ///
 /// `flag` is what it was named by.
 pub(super) fn read(flag: &'static str, path: &Path) -> Result<Zeroizing<String>, OptionsError> {
     let failed = |error| OptionsError::File(flag, path.to_owned(), error);
-    let metadata = fs::metadata(path).map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(failed(io::Error::other("not a regular file")));
-    }
-    if is_exposed(&metadata) {
+    let file = regular_file::open(path).map_err(failed)?;
+    if is_exposed(&file.metadata().map_err(failed)?) {
         return Err(failed(io::Error::other(EXPOSED)));
     }
     // All the room it may take, so that no copy is left behind where it was smaller.
     let mut text = Zeroizing::new(String::with_capacity(MAX_SECRET_FILE + 1));
-    fs::File::open(path)
-        .and_then(|file| {
-            file.take(MAX_SECRET_FILE as u64 + 1)
-                .read_to_string(&mut text)
-        })
+    file.take(MAX_SECRET_FILE as u64 + 1)
+        .read_to_string(&mut text)
         .map_err(failed)?;
     if text.len() > MAX_SECRET_FILE {
         return Err(failed(io::Error::other("more than 4096 bytes")));

@@ -1,5 +1,4 @@
 use std::{
-    fs,
     io::{self, Read},
     path::Path,
     sync::Arc,
@@ -16,7 +15,10 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::{ClientAuth, TlsConfig, TlsError};
-use crate::host::options::secret_file::{EXPOSED, is_exposed};
+use crate::{
+    host::options::secret_file::{EXPOSED, is_exposed},
+    regular_file,
+};
 
 /// What the files hold at one moment; erased when dropped.
 pub(super) struct Files {
@@ -105,19 +107,16 @@ fn certificates(
 
 fn read(flag: &'static str, path: &Path, is_secret: bool) -> Result<Zeroizing<Vec<u8>>, TlsError> {
     let failed = |error| TlsError::File(flag, path.to_owned(), error);
-    let metadata = fs::metadata(path).map_err(failed)?;
-    // A pipe keeps its reader waiting, and a device never ends.
-    if !metadata.is_file() {
-        return Err(failed(io::Error::other("not a regular file")));
-    }
+    let file = regular_file::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
     if is_secret && is_exposed(&metadata) {
         return Err(failed(io::Error::other(EXPOSED)));
     }
     // Room for all that may be, so that no copy is left behind where it was smaller.
     let size = metadata.len().min(MAX_FILE) + 1;
     let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(size).unwrap_or(0)));
-    fs::File::open(path)
-        .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes))
+    file.take(MAX_FILE + 1)
+        .read_to_end(&mut bytes)
         .map_err(failed)?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(failed(io::Error::other("more than 1 MiB")));
