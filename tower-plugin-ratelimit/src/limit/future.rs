@@ -44,11 +44,8 @@ pin_project! {
         Waiting {
             waiting: Option<Box<Waiting<S, L, ReqBody>>>,
         },
+        // With a ticket, something is to be done with the response.
         Calling {
-            #[pin]
-            future: F,
-        },
-        Following {
             #[pin]
             future: F,
             ticket: Option<Box<Ticket<L>>>,
@@ -76,18 +73,9 @@ where
     L: Limiter,
 {
     #[inline]
-    pub(super) const fn calling(future: S::Future) -> Self {
+    pub(super) const fn calling(future: S::Future, ticket: Option<Box<Ticket<L>>>) -> Self {
         Self {
-            state: State::Calling { future },
-        }
-    }
-
-    pub(super) const fn following(future: S::Future, ticket: Box<Ticket<L>>) -> Self {
-        Self {
-            state: State::Following {
-                future,
-                ticket: Some(ticket),
-            },
+            state: State::Calling { future, ticket },
         }
     }
 
@@ -127,8 +115,9 @@ where
             },
             Next::Call => Self::Calling {
                 future: service.call(request),
+                ticket: None,
             },
-            Next::Follow(ticket) => Self::Following {
+            Next::Follow(ticket) => Self::Calling {
                 future: service.call(request),
                 ticket: Some(ticket),
             },
@@ -152,13 +141,30 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
-        // Nearly always: what the inner service answers is the answer.
-        if let StateProj::Calling { future } = state.as_mut().project() {
-            return future
-                .poll(cx)
-                .map_ok(|response| response.map(ResponseBody::inner));
+        loop {
+            // The one place that polls the inner future: its code is here, and that of all layers further in.
+            if let StateProj::Calling { future, ticket } = state.as_mut().project() {
+                let response = match future.poll(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Ready(Ok(response)) => response,
+                };
+                // Nearly always: what the inner service answers is the answer.
+                let Some(ticket) = ticket.take() else {
+                    return Poll::Ready(Ok(response.map(ResponseBody::inner)));
+                };
+                match ticket.settle(response.map(ResponseBody::inner)) {
+                    (response, None) => return Poll::Ready(Ok(response)),
+                    (response, Some(settling)) => state.set(State::Settling {
+                        settling,
+                        response: Some(response),
+                    }),
+                }
+            }
+            if let Some(response) = ready!(state.as_mut().poll_held(cx)) {
+                return Poll::Ready(Ok(response));
+            }
         }
-        state.poll_rest(cx)
     }
 }
 
@@ -167,38 +173,23 @@ where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
     L: Limiter,
 {
+    /// A response that is not the inner service's or was held back, or `None` if that is to be polled.
+    ///
     /// Out of the way of those who have nothing to wait for but the inner service.
     #[inline(never)]
-    fn poll_rest(
+    fn poll_held(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Response<ResponseBody<ResBody>>, S::Error>> {
+    ) -> Poll<Option<Response<ResponseBody<ResBody>>>> {
         let mut state = self.as_mut();
         loop {
             // Polled again after it was done, a future stays silent rather than panic.
             let next = match state.as_mut().project() {
-                StateProj::Calling { future } => {
-                    return future
-                        .poll(cx)
-                        .map_ok(|response| response.map(ResponseBody::inner));
-                }
-                StateProj::Following { future, ticket } => {
-                    let response = ready!(future.poll(cx))?.map(ResponseBody::inner);
-                    let Some(ticket) = ticket.take() else {
-                        return Poll::Ready(Ok(response));
-                    };
-                    match ticket.settle(response) {
-                        (response, None) => return Poll::Ready(Ok(response)),
-                        (response, Some(settling)) => Self::Settling {
-                            settling,
-                            response: Some(response),
-                        },
-                    }
-                }
+                StateProj::Calling { .. } => return Poll::Ready(None),
                 StateProj::Refused { response } => {
                     return response
                         .take()
-                        .map_or(Poll::Pending, |response| Poll::Ready(Ok(response)));
+                        .map_or(Poll::Pending, |response| Poll::Ready(Some(response)));
                 }
                 StateProj::Asking { asking } => {
                     let answer = match asking.as_mut() {
@@ -225,17 +216,14 @@ where
                         return Poll::Pending;
                     };
                     let (future, ticket) = (*waiting).call();
-                    match ticket {
-                        None => Self::Calling { future },
-                        ticket => Self::Following { future, ticket },
-                    }
+                    Self::Calling { future, ticket }
                 }
                 StateProj::Settling { settling, response } => {
                     // Settled or not, the request was served.
                     let _ = ready!(settling.as_mut().poll(cx));
                     return response
                         .take()
-                        .map_or(Poll::Pending, |response| Poll::Ready(Ok(response)));
+                        .map_or(Poll::Pending, |response| Poll::Ready(Some(response)));
                 }
             };
             state.set(next);

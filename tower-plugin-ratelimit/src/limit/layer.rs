@@ -7,6 +7,7 @@ use tower_plugin_core::{Rejection, RequestHead};
 
 use super::{
     Counts, LegacyHeaders, Mode, OnMissingKey, PolicySource, RateLimit, RateLimitHeaders,
+    service::Shared,
     settings::{Charging, Settings, Threshold},
 };
 use crate::{Cost, Decision, Limiter, MemoryLimiter, Policy, key::Key};
@@ -18,9 +19,7 @@ use crate::{Cost, Decision, Limiter, MemoryLimiter, Policy, key::Key};
 #[derive(Debug)]
 #[must_use]
 pub struct RateLimitLayer<K, L = MemoryLimiter> {
-    limiter: L,
-    key: K,
-    settings: Arc<Settings>,
+    shared: Arc<Shared<K, L>>,
 }
 
 impl<K: Key> RateLimitLayer<K> {
@@ -38,13 +37,30 @@ impl<K: Key> RateLimitLayer<K> {
 impl<K: Key, L: Limiter> RateLimitLayer<K, L> {
     /// Limits whatever shares a `key`, and keeps what was spent in `limiter`.
     pub fn with_limiter(limiter: L, policy: impl Into<PolicySource>, key: K) -> Self {
+        let settings = Arc::new(Settings::new(policy.into()));
         Self {
-            limiter,
-            key,
-            settings: Arc::new(Settings::new(policy.into())),
+            shared: Arc::new(Shared {
+                limiter,
+                key,
+                settings,
+            }),
         }
     }
 
+    /// How often this layer and its clones decided what.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.shared.settings.account.counters.read()
+    }
+
+    /// Where what was spent is kept.
+    #[must_use]
+    pub fn limiter(&self) -> &L {
+        &self.shared.limiter
+    }
+}
+
+impl<K: Key + Clone, L: Limiter + Clone> RateLimitLayer<K, L> {
     /// Limits only requests for which this is true.
     pub fn with_filter<F>(self, applies: F) -> Self
     where
@@ -134,42 +150,25 @@ impl<K: Key, L: Limiter> RateLimitLayer<K, L> {
         self.set(|settings| settings.threshold = Some(Threshold { percent, report }))
     }
 
-    /// How often this layer and its clones decided what.
-    #[must_use]
-    pub fn counts(&self) -> Counts {
-        self.settings.account.counters.read()
-    }
-
-    /// Where what was spent is kept.
-    pub const fn limiter(&self) -> &L {
-        &self.limiter
-    }
-
     fn set(mut self, set: impl FnOnce(&mut Settings)) -> Self {
-        set(Arc::make_mut(&mut self.settings));
+        let shared = Arc::make_mut(&mut self.shared);
+        set(Arc::make_mut(&mut shared.settings));
         self
     }
 }
 
-impl<K: Clone, L: Clone> Clone for RateLimitLayer<K, L> {
+impl<K, L> Clone for RateLimitLayer<K, L> {
     fn clone(&self) -> Self {
         Self {
-            limiter: self.limiter.clone(),
-            key: self.key.clone(),
-            settings: Arc::clone(&self.settings),
+            shared: Arc::clone(&self.shared),
         }
     }
 }
 
-impl<S, K: Clone, L: Clone> Layer<S> for RateLimitLayer<K, L> {
+impl<S, K, L> Layer<S> for RateLimitLayer<K, L> {
     type Service = RateLimit<S, K, L>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RateLimit::new(
-            inner,
-            self.limiter.clone(),
-            self.key.clone(),
-            Arc::clone(&self.settings),
-        )
+        RateLimit::new(inner, Arc::clone(&self.shared))
     }
 }

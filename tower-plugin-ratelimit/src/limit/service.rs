@@ -18,22 +18,24 @@ use crate::{Limiter, MemoryLimiter, key::Key};
 /// Refuses requests over their quota, or lets them wait.
 ///
 /// See the [crate docs](crate) for an example.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct RateLimit<S, K, L = MemoryLimiter> {
     inner: S,
-    limiter: L,
-    key: K,
-    settings: Arc<Settings>,
+    shared: Arc<Shared<K, L>>,
+}
+
+/// What all services of a layer share, behind one reference count: servers clone a service for every
+/// request.
+#[derive(Clone, Debug)]
+pub(super) struct Shared<K, L> {
+    pub(super) limiter: L,
+    pub(super) key: K,
+    pub(super) settings: Arc<Settings>,
 }
 
 impl<S, K, L> RateLimit<S, K, L> {
-    pub(super) const fn new(inner: S, limiter: L, key: K, settings: Arc<Settings>) -> Self {
-        Self {
-            inner,
-            limiter,
-            key,
-            settings,
-        }
+    pub(super) const fn new(inner: S, shared: Arc<Shared<K, L>>) -> Self {
+        Self { inner, shared }
     }
 
     /// The inner service.
@@ -69,20 +71,53 @@ where
 
     #[inline]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let head = RequestHead::from(&request);
-        match ticket::plan(&self.settings, &self.limiter, &self.key, &head) {
-            Next::Call => ResponseFuture::calling(self.inner.call(request)),
-            Next::Follow(ticket) => ResponseFuture::following(self.inner.call(request), ticket),
+        let Shared {
+            limiter,
+            key,
+            settings,
+        } = &*self.shared;
+        match ticket::plan(settings, limiter, key, &RequestHead::from(&request)) {
+            // Nearly always. Apart from the rest, so that the future is made where it is to be.
+            Next::Call => ResponseFuture::calling(self.inner.call(request), None),
+            next => self.call_later(next, request),
+        }
+    }
+}
+
+impl<S, K, L> RateLimit<S, K, L> {
+    #[inline(never)]
+    fn call_later<ReqBody, ResBody>(
+        &mut self,
+        next: Next<L>,
+        request: Request<ReqBody>,
+    ) -> ResponseFuture<S, L, ReqBody, ResBody>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+        L: Limiter,
+    {
+        let settings = &self.shared.settings;
+        match next {
+            Next::Call => ResponseFuture::calling(self.inner.call(request), None),
+            Next::Follow(ticket) => ResponseFuture::calling(self.inner.call(request), Some(ticket)),
             Next::Refuse(rejection) => {
-                ResponseFuture::refused(self.settings.respond(rejection, request.headers()))
+                ResponseFuture::refused(settings.respond(rejection, request.headers()))
             }
             later @ (Next::Ask(_) | Next::Wait(_)) => {
                 // The clone may not be ready: hand the one that is to the future, keep the clone.
                 // <https://docs.rs/tower/latest/tower/trait.Service.html#be-careful-when-cloning-inner-services>
                 let clone = self.inner.clone();
                 let ready = mem::replace(&mut self.inner, clone);
-                ResponseFuture::held(later, ready, request, &self.settings)
+                ResponseFuture::held(later, ready, request, settings)
             }
+        }
+    }
+}
+
+impl<S: Clone, K, L> Clone for RateLimit<S, K, L> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            shared: Arc::clone(&self.shared),
         }
     }
 }

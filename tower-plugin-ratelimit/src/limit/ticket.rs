@@ -210,6 +210,7 @@ impl<L: Limiter> Ticket<L> {
 
     /// Writes headers and settles the cost now that the response is known. What the limiter has to be
     /// asked for is returned.
+    #[inline(never)]
     pub(super) fn settle<B>(&self, response: Response<B>) -> (Response<B>, Option<Pending<L>>) {
         let Account { settings, cost, .. } = &self.account;
         let (mut head, body) = response.into_parts();
