@@ -13,9 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{
-    HeaderValue, Request, Response, StatusCode, Uri, header::AUTHORIZATION, request::Parts,
-};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header::AUTHORIZATION};
 use http_body_util::Full;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneService};
 use tower_plugin_auth::{
@@ -125,7 +123,7 @@ impl Rig {
 
     fn stack_of<A>(&self, layer: AuditLayer, authenticator: A) -> Stack
     where
-        A: Authenticator<Future: Send> + Clone + Send + 'static,
+        A: Authenticator<Future: Send> + Clone + Send + Sync + 'static,
     {
         // The hasty share a quota; the others have one each.
         let by = |header: &'static str| {
@@ -417,8 +415,8 @@ async fn nobody_can_tell_is_an_error_and_not_a_denial() {
 #[tokio::test]
 async fn what_is_let_through_is_recorded_where_asked() {
     let rig = Rig::new();
-    let slowly = from_async_fn(|parts: &Parts| {
-        let known = parts.headers.contains_key("x-known");
+    let slowly = from_async_fn(|request: &RequestHead<'_>| {
+        let known = request.headers.contains_key("x-known");
         async move {
             tokio::task::yield_now().await;
             match known {

@@ -14,7 +14,6 @@ use std::{
 use http::{
     HeaderValue, Request, Response,
     header::{AUTHORIZATION, CONTENT_LENGTH},
-    request::Parts,
 };
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -177,9 +176,9 @@ async fn auth_by_one_of_several_keeps_the_contract() {
 
 #[tokio::test]
 async fn auth_with_a_deadline_keeps_the_contract() {
-    let key = |parts: &Parts| parts.headers.contains_key("x-key");
-    let asks = from_async_fn(move |parts| {
-        let known = key(parts).then(|| Principal::new("test", "a"));
+    let key = |request: &RequestHead<'_>| request.headers.contains_key("x-key");
+    let asks = from_async_fn(move |request| {
+        let known = key(request).then(|| Principal::new("test", "a"));
         later(known.ok_or(AuthError::Missing))
     });
     let layer = AuthLayer::new(Deadline::new(asks, Duration::from_secs(60)).unwrap());

@@ -19,13 +19,14 @@ pin_project! {
 }
 
 impl<F, B> ResponseFuture<F, B> {
-    pub(crate) fn calling(future: F) -> Self {
+    #[inline]
+    pub(crate) const fn calling(future: F) -> Self {
         Self {
             state: State::Calling { future },
         }
     }
 
-    pub(crate) fn refused(response: Response<ResponseBody<B>>) -> Self {
+    pub(crate) const fn refused(response: Response<ResponseBody<B>>) -> Self {
         Self {
             state: State::Refused {
                 response: Some(response),
@@ -40,6 +41,7 @@ where
 {
     type Output = Result<Response<ResponseBody<B>>, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             StateProj::Calling { future } => future

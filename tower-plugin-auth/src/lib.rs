@@ -246,7 +246,7 @@ pub use transport::{RequireSecureTransportLayer, TlsInfo};
 
 pub use tower_plugin_core::{
     Answer, AnswerFuture, ClientIp, Clock, Code, IpNet, ManualClock, Principal, Rejection,
-    ResponseBody, SystemClock,
+    RequestHead, ResponseBody, SystemClock,
 };
 
 #[cfg(doctest)]

@@ -33,6 +33,13 @@ impl Note {
         })
     }
 
+    /// As [`leave`](Self::leave), of a response that is only passed on.
+    #[inline(never)]
+    pub(crate) fn left_in<B>(self, mut response: Response<B>) -> Response<B> {
+        self.leave(&mut response);
+        response
+    }
+
     /// Leaves it in a response that is going to be written down.
     pub(crate) fn leave<B>(self, response: &mut Response<B>) {
         let is_wanted = self.always || response.extensions().get::<Rejection>().is_some();

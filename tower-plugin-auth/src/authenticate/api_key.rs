@@ -1,9 +1,9 @@
 use std::{borrow::Cow, collections::HashMap, error::Error, fmt, future::Ready, sync::Arc};
 
 use hmac::{Hmac, KeyInit, Mac};
-use http::{HeaderMap, HeaderName, header::AUTHORIZATION, request::Parts};
+use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 use sha2::Sha256;
-use tower_plugin_core::Principal;
+use tower_plugin_core::{Principal, RequestHead};
 
 use super::{
     AuthError, Authenticator, CredentialHeader, CredentialProblem, credential::mark_sensitive,
@@ -59,8 +59,11 @@ impl ApiKeyAuthenticator {
 impl Authenticator for ApiKeyAuthenticator {
     type Future = Ready<Result<Principal, AuthError>>;
 
-    fn authenticate(&self, request: &Parts) -> Answer<Result<Principal, AuthError>, Self::Future> {
-        Answer::Ready(self.header.read(&request.headers).and_then(|key| {
+    fn authenticate(
+        &self,
+        request: &RequestHead<'_>,
+    ) -> Answer<Result<Principal, AuthError>, Self::Future> {
+        Answer::Ready(self.header.read(request.headers).and_then(|key| {
             let known = self.keys.find(key).cloned();
             known.ok_or(CredentialProblem::UnknownKey.into())
         }))

@@ -6,9 +6,9 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 use pin_project_lite::pin_project;
-use tower_plugin_core::Principal;
+use tower_plugin_core::{Principal, RequestHead};
 
 use super::{
     AuthError, Authenticator, CredentialHeader,
@@ -69,8 +69,11 @@ type Credential<'a> = (&'a [u8], Option<&'a HeaderValue>);
 impl<S: TokenStore> Authenticator for BearerAuthenticator<S> {
     type Future = BearerFuture<S>;
 
-    fn authenticate(&self, request: &Parts) -> Answer<Result<Principal, AuthError>, Self::Future> {
-        let (token, claimed) = match self.credential(&request.headers) {
+    fn authenticate(
+        &self,
+        request: &RequestHead<'_>,
+    ) -> Answer<Result<Principal, AuthError>, Self::Future> {
+        let (token, claimed) = match self.credential(request.headers) {
             Ok(credential) => credential,
             Err(error) => return Answer::Ready(Err(error)),
         };

@@ -134,8 +134,10 @@ pub(super) fn mark_sensitive(headers: &mut HeaderMap, name: &HeaderName) {
         return;
     };
     first.set_sensitive(true);
-    // Hardly any request has more than one, and `entry` makes room for one more header before it looks.
-    if headers.get_all(name).iter().nth(1).is_some()
+    // Hardly any request has a header of several values, and `entry` makes room for one more header before
+    // it looks.
+    if headers.len() > headers.keys_len()
+        && headers.get_all(name).iter().nth(1).is_some()
         && let Entry::Occupied(mut values) = headers.entry(name)
     {
         for value in values.iter_mut() {

@@ -7,10 +7,10 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, HeaderName, request::Parts};
+use http::{HeaderMap, HeaderName};
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
-use tower_plugin_core::Principal;
+use tower_plugin_core::{Principal, RequestHead};
 
 use super::{AuthError, Authenticator};
 use crate::{Answer, config::InvalidConfig};
@@ -63,7 +63,10 @@ impl<A: Authenticator> Deadline<A> {
 impl<A: Authenticator> Authenticator for Deadline<A> {
     type Future = DeadlineFuture<A::Future>;
 
-    fn authenticate(&self, request: &Parts) -> Answer<Result<Principal, AuthError>, Self::Future> {
+    fn authenticate(
+        &self,
+        request: &RequestHead<'_>,
+    ) -> Answer<Result<Principal, AuthError>, Self::Future> {
         match self.authenticator.authenticate(request) {
             Answer::Ready(decision) => Answer::Ready(decision),
             Answer::Pending(decision) => Answer::Pending(DeadlineFuture {

@@ -7,8 +7,8 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderMap, HeaderName, request::Parts};
-use tower_plugin_core::Principal;
+use http::{HeaderMap, HeaderName, Request, request::Parts};
+use tower_plugin_core::{Principal, RequestHead};
 
 use super::{AuthError, Authenticator};
 use crate::{Answer, config::InvalidConfig};
@@ -55,7 +55,7 @@ impl FirstOf {
     fn ask(
         &self,
         mut at: usize,
-        request: &Parts,
+        request: &RequestHead<'_>,
     ) -> Answer<Result<Principal, AuthError>, FirstOfFuture> {
         while let Some(authenticator) = self.0.get(at) {
             at += 1;
@@ -70,7 +70,7 @@ impl FirstOf {
                             Box::new(Rest {
                                 list: self.clone(),
                                 at,
-                                request: request.clone(),
+                                request: owned(request),
                             })
                         }),
                     });
@@ -84,7 +84,10 @@ impl FirstOf {
 impl Authenticator for FirstOf {
     type Future = FirstOfFuture;
 
-    fn authenticate(&self, request: &Parts) -> Answer<Result<Principal, AuthError>, FirstOfFuture> {
+    fn authenticate(
+        &self,
+        request: &RequestHead<'_>,
+    ) -> Answer<Result<Principal, AuthError>, FirstOfFuture> {
         self.ask(0, request)
     }
 
@@ -161,6 +164,16 @@ struct Rest {
     request: Parts,
 }
 
+fn owned(head: &RequestHead<'_>) -> Parts {
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.method = head.method.clone();
+    parts.uri = head.uri.clone();
+    parts.version = head.version;
+    parts.headers = head.headers.clone();
+    parts.extensions = head.extensions.clone();
+    parts
+}
+
 impl Future for FirstOfFuture {
     type Output = Result<Principal, AuthError>;
 
@@ -173,7 +186,7 @@ impl Future for FirstOfFuture {
             let Some(rest) = self.rest.take() else {
                 return Poll::Ready(Err(AuthError::Missing));
             };
-            match rest.list.ask(rest.at, &rest.request) {
+            match rest.list.ask(rest.at, &RequestHead::from(&rest.request)) {
                 Answer::Ready(decision) => return Poll::Ready(decision),
                 Answer::Pending(next) => *self = next,
             }
@@ -191,7 +204,10 @@ type BoxedDecision = Pin<Box<dyn Future<Output = Result<Principal, AuthError>> +
 
 /// An authenticator whose future has no name.
 trait Erased: Send + Sync {
-    fn authenticate(&self, request: &Parts) -> Answer<Result<Principal, AuthError>, BoxedDecision>;
+    fn authenticate(
+        &self,
+        request: &RequestHead<'_>,
+    ) -> Answer<Result<Principal, AuthError>, BoxedDecision>;
     fn mark_sensitive(&self, headers: &mut HeaderMap);
     fn credential_headers(&self) -> Vec<HeaderName>;
     fn schemes(&self) -> Vec<Cow<'static, str>>;
@@ -202,7 +218,10 @@ impl<A> Erased for A
 where
     A: Authenticator<Future: Send + 'static> + Send + Sync,
 {
-    fn authenticate(&self, request: &Parts) -> Answer<Result<Principal, AuthError>, BoxedDecision> {
+    fn authenticate(
+        &self,
+        request: &RequestHead<'_>,
+    ) -> Answer<Result<Principal, AuthError>, BoxedDecision> {
         match Authenticator::authenticate(self, request) {
             Answer::Ready(decision) => Answer::Ready(decision),
             Answer::Pending(future) => Answer::Pending(Box::pin(future)),

@@ -3,8 +3,7 @@ use std::{
     future::{Future, Ready},
 };
 
-use http::request::Parts;
-use tower_plugin_core::Principal;
+use tower_plugin_core::{Principal, RequestHead};
 
 use super::{AuthError, Authenticator};
 use crate::Answer;
@@ -25,7 +24,7 @@ use crate::Answer;
 #[must_use]
 pub fn from_fn<F>(authenticate: F) -> FromFn<F>
 where
-    F: Fn(&Parts) -> Result<Principal, AuthError>,
+    F: Fn(&RequestHead<'_>) -> Result<Principal, AuthError>,
 {
     FromFn { authenticate }
 }
@@ -50,7 +49,7 @@ where
 #[must_use]
 pub fn from_async_fn<F, Fut>(authenticate: F) -> FromAsyncFn<F>
 where
-    F: Fn(&Parts) -> Fut,
+    F: Fn(&RequestHead<'_>) -> Fut,
     Fut: Future<Output = Result<Principal, AuthError>>,
 {
     FromAsyncFn { authenticate }
@@ -64,11 +63,14 @@ pub struct FromFn<F> {
 
 impl<F> Authenticator for FromFn<F>
 where
-    F: Fn(&Parts) -> Result<Principal, AuthError>,
+    F: Fn(&RequestHead<'_>) -> Result<Principal, AuthError>,
 {
     type Future = Ready<Result<Principal, AuthError>>;
 
-    fn authenticate(&self, request: &Parts) -> Answer<Result<Principal, AuthError>, Self::Future> {
+    fn authenticate(
+        &self,
+        request: &RequestHead<'_>,
+    ) -> Answer<Result<Principal, AuthError>, Self::Future> {
         Answer::Ready((self.authenticate)(request))
     }
 }
@@ -87,12 +89,15 @@ pub struct FromAsyncFn<F> {
 
 impl<F, Fut> Authenticator for FromAsyncFn<F>
 where
-    F: Fn(&Parts) -> Fut,
+    F: Fn(&RequestHead<'_>) -> Fut,
     Fut: Future<Output = Result<Principal, AuthError>>,
 {
     type Future = Fut;
 
-    fn authenticate(&self, request: &Parts) -> Answer<Result<Principal, AuthError>, Self::Future> {
+    fn authenticate(
+        &self,
+        request: &RequestHead<'_>,
+    ) -> Answer<Result<Principal, AuthError>, Self::Future> {
         Answer::Pending((self.authenticate)(request))
     }
 }

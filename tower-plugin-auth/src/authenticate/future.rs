@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response, request::Parts};
+use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_plugin_core::{Principal, ResponseBody};
 use tower_service::Service;
@@ -32,19 +32,22 @@ where
     pub(super) fn authenticating(decision: D, held: Held<S, ReqBody>) -> Self {
         Self {
             state: State::Authenticating {
-                decision,
-                held: Some(held),
+                asking: Box::pin(Asking {
+                    decision,
+                    held: Some(held),
+                }),
             },
         }
     }
 
-    pub(super) fn calling(future: S::Future, note: Option<Note>) -> Self {
+    #[inline]
+    pub(super) const fn calling(future: S::Future, note: Option<Note>) -> Self {
         Self {
             state: State::Calling { future, note },
         }
     }
 
-    pub(super) fn refused(response: Response<ResponseBody<ResBody>>) -> Self {
+    pub(super) const fn refused(response: Response<ResponseBody<ResBody>>) -> Self {
         Self {
             state: State::Refused {
                 response: Some(response),
@@ -60,34 +63,64 @@ where
 {
     type Output = Result<Response<ResponseBody<ResBody>>, S::Error>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {
+            // The one place that polls the inner future: its code is here, and that of all layers further in.
+            if let StateProj::Calling { future, note } = state.as_mut().project() {
+                let response = match future.poll(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Ready(Ok(response)) => response,
+                };
+                return Poll::Ready(Ok(match note.take() {
+                    None => response.map(ResponseBody::inner),
+                    Some(note) => note.left_in(response).map(ResponseBody::inner),
+                }));
+            }
+            if let Some(response) = ready!(state.as_mut().poll_held(cx)) {
+                return Poll::Ready(Ok(response));
+            }
+        }
+    }
+}
+
+impl<S, D, ReqBody, ResBody> State<S::Future, D, Held<S, ReqBody>, ResBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    D: Future<Output = Result<Principal, AuthError>>,
+{
+    /// A refusal, or `None` if the inner future is to be polled.
+    ///
+    /// Out of the way of those who have nothing to wait for but the inner service.
+    #[inline(never)]
+    fn poll_held(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Response<ResponseBody<ResBody>>>> {
+        let mut state = self.as_mut();
+        loop {
             let next = match state.as_mut().project() {
-                StateProj::Authenticating { decision, held } => {
-                    let decision = ready!(decision.poll(cx));
-                    let Some(mut held) = held.take() else {
+                StateProj::Calling { .. } => return Poll::Ready(None),
+                StateProj::Authenticating { asking } => {
+                    let asking = asking.as_mut().project();
+                    let decision = ready!(asking.decision.poll(cx));
+                    let Some(mut held) = asking.held.take() else {
                         return Poll::Pending;
                     };
                     match held.admit(decision) {
                         None => {
-                            let note = Note::of(&held.parts.extensions);
+                            let note = Note::of(held.request.extensions());
                             let future = held.call();
-                            State::Calling { future, note }
+                            Self::Calling { future, note }
                         }
-                        refusal => State::Refused { response: refusal },
+                        refusal => Self::Refused { response: refusal },
                     }
-                }
-                StateProj::Calling { future, note } => {
-                    let mut response = ready!(future.poll(cx))?;
-                    if let Some(note) = note.take() {
-                        note.leave(&mut response);
-                    }
-                    return Poll::Ready(Ok(response.map(ResponseBody::inner)));
                 }
                 StateProj::Refused { response } => {
                     return match response.take() {
-                        Some(response) => Poll::Ready(Ok(response)),
+                        Some(response) => Poll::Ready(Some(response)),
                         // A future polled after it has finished may do anything but panic here.
                         None => Poll::Pending,
                     };
@@ -110,26 +143,30 @@ where
 pin_project! {
     #[project = StateProj]
     enum State<F, D, H, B> {
-        Authenticating { #[pin] decision: D, held: Option<H> },
+        Authenticating { asking: Pin<Box<Asking<D, H>>> },
         Calling { #[pin] future: F, note: Option<Note> },
         Refused { response: Option<Response<ResponseBody<B>>> },
     }
 }
 
+pin_project! {
+    /// A decision that takes time, and the request it is about. Boxed, so that a request that is decided
+    /// about at once moves little memory through all layers.
+    struct Asking<D, H> { #[pin] decision: D, held: Option<H> }
+}
+
 /// A request on hold, and the service that was ready for it.
 pub(super) struct Held<S, B> {
     ready: S,
-    parts: Parts,
-    body: B,
+    request: Request<B>,
     gate: Gate,
 }
 
 impl<S, B> Held<S, B> {
-    pub(super) fn new(ready: S, parts: Parts, body: B, gate: Gate) -> Self {
+    pub(super) const fn new(ready: S, request: Request<B>, gate: Gate) -> Self {
         Self {
             ready,
-            parts,
-            body,
+            request,
             gate,
         }
     }
@@ -138,13 +175,15 @@ impl<S, B> Held<S, B> {
         &mut self,
         decision: Result<Principal, AuthError>,
     ) -> Option<Response<ResponseBody<ResBody>>> {
-        self.gate.admit(decision, &mut self.parts)
+        let admitted = self.gate.admit(decision, self.request.extensions_mut());
+        let error = admitted.err()?;
+        Some(self.gate.refuse(&error, self.request.headers()))
     }
 
     fn call(mut self) -> S::Future
     where
         S: Service<Request<B>>,
     {
-        self.ready.call(Request::from_parts(self.parts, self.body))
+        self.ready.call(self.request)
     }
 }

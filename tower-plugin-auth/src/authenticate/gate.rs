@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use http::{Extensions, HeaderMap, HeaderName, Response, header::AUTHORIZATION, request::Parts};
+use http::{Extensions, HeaderMap, HeaderName, Response, header::AUTHORIZATION};
 use tower_plugin_core::{Principal, ResponseBody};
 
 use super::{AuthError, Authenticator, RUNTIME_ID};
@@ -69,29 +69,36 @@ impl Gate {
         &mut self.refusals
     }
 
-    /// The refusal, or `None` when the request may go on as it is left here.
-    pub(super) fn admit<B>(
+    /// Leaves in a request what is known of its sender, or says why it goes no further.
+    pub(super) fn admit(
         &self,
         decision: Result<Principal, AuthError>,
-        parts: &mut Parts,
-    ) -> Option<Response<ResponseBody<B>>> {
+        extensions: &mut Extensions,
+    ) -> Result<(), AuthError> {
         if let Some(credentials) = &self.credentials {
-            credentials.note(&mut parts.extensions);
+            credentials.note(extensions);
         }
         match (decision, self.anonymous) {
             (Ok(principal), _) => {
-                parts.extensions.insert(principal);
-                None
+                extensions.insert(principal);
+                Ok(())
             }
             (Err(AuthError::Missing), Anonymous::Pass) => {
                 // Whoever was known further out did not prove it here.
-                parts.extensions.remove::<Principal>();
-                None
+                extensions.remove::<Principal>();
+                Ok(())
             }
-            (Err(error), _) => {
-                tracing::debug!(?error, "request not authenticated");
-                Some(self.refusals.unauthenticated(&error, &parts.headers))
-            }
+            (Err(error), _) => Err(error),
         }
+    }
+
+    #[inline(never)]
+    pub(super) fn refuse<B>(
+        &self,
+        error: &AuthError,
+        request: &HeaderMap,
+    ) -> Response<ResponseBody<B>> {
+        tracing::debug!(?error, "request not authenticated");
+        self.refusals.unauthenticated(error, request)
     }
 }

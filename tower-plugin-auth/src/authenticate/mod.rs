@@ -11,8 +11,8 @@
 
 use std::{borrow::Cow, future::Future};
 
-use http::{HeaderMap, HeaderName, header::AUTHORIZATION, request::Parts};
-use tower_plugin_core::Principal;
+use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
+use tower_plugin_core::{Principal, RequestHead};
 
 use crate::{Answer, refusal::BEARER};
 
@@ -53,6 +53,8 @@ pub use tower_http::{Authorizing, RequestAuthorizer};
 
 /// Finds out who sent a request from its head.
 ///
+/// All services of a layer share one, so that it has to be `Sync` where they are to be sent to other threads.
+///
 /// Implemented by [`BearerAuthenticator`] and its siblings and, through [`from_fn`] and
 /// [`from_async_fn`], by closures.
 #[diagnostic::on_unimplemented(
@@ -70,7 +72,10 @@ pub trait Authenticator {
     /// tell answers [`AuthError::Unavailable`] and never guesses. [`AuthError::Missing`] is for requests
     /// without a credential of the kind it accepts, and for those alone: in [`FirstOf`] it is the next
     /// one's turn then, and an [optional](AuthLayer::optional) layer lets the request pass.
-    fn authenticate(&self, request: &Parts) -> Answer<Result<Principal, AuthError>, Self::Future>;
+    fn authenticate(
+        &self,
+        request: &RequestHead<'_>,
+    ) -> Answer<Result<Principal, AuthError>, Self::Future>;
 
     /// Marks the credentials among the headers as sensitive, so that nothing further in shows them in
     /// its `Debug` output. By default that is every `Authorization` header, whether it is read or not.

@@ -7,12 +7,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, request::Parts};
+use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Empty;
 use pin_project_lite::pin_project;
 use tower_http::{auth::AsyncAuthorizeRequest, validate_request::ValidateRequest};
-use tower_plugin_core::{Answer, AnswerFuture, Principal, ResponseBody};
+use tower_plugin_core::{Answer, AnswerFuture, Principal, RequestHead, ResponseBody};
 
 use super::{
     AuthError, Authenticator,
@@ -83,13 +83,14 @@ where
     type ResponseBody = ResBody;
     type Future = Authorizing<A::Future, B, ResBody>;
 
-    fn authorize(&mut self, request: Request<B>) -> Self::Future {
-        let (mut parts, body) = request.into_parts();
-        let answer = self.authenticator.authenticate(&parts);
-        self.authenticator.mark_sensitive(&mut parts.headers);
+    fn authorize(&mut self, mut request: Request<B>) -> Self::Future {
+        let answer = self
+            .authenticator
+            .authenticate(&RequestHead::from(&request));
+        self.authenticator.mark_sensitive(request.headers_mut());
         Authorizing {
             answer: answer.into_future(),
-            held: Some((parts, body, self.gate.clone())),
+            held: Some((request, self.gate.clone())),
             body: PhantomData,
         }
     }
@@ -103,26 +104,17 @@ where
     type ResponseBody = ResBody;
 
     fn validate(&mut self, request: &mut Request<B>) -> Result<(), Response<ResBody>> {
-        let mut head = Request::new(());
-        std::mem::swap(head.headers_mut(), request.headers_mut());
-        std::mem::swap(head.extensions_mut(), request.extensions_mut());
-        std::mem::swap(head.method_mut(), request.method_mut());
-        std::mem::swap(head.uri_mut(), request.uri_mut());
-        *head.version_mut() = request.version();
-        let (mut parts, ()) = head.into_parts();
-
-        let decision = match self.authenticator.authenticate(&parts) {
+        let decision = match self
+            .authenticator
+            .authenticate(&RequestHead::from(&*request))
+        {
             Answer::Ready(decision) => decision,
             Answer::Pending(ready) => ready.into_inner(),
         };
-        self.authenticator.mark_sensitive(&mut parts.headers);
-        let refusal = self.gate.admit(decision, &mut parts);
-
-        *request.headers_mut() = parts.headers;
-        *request.extensions_mut() = parts.extensions;
-        *request.method_mut() = parts.method;
-        *request.uri_mut() = parts.uri;
-        refusal.map_or(Ok(()), |refusal| Err(with_body_of_bytes(refusal)))
+        self.authenticator.mark_sensitive(request.headers_mut());
+        self.gate
+            .admit(decision, request.extensions_mut())
+            .map_err(|error| with_body_of_bytes(self.gate.refuse(&error, request.headers())))
     }
 }
 
@@ -151,7 +143,7 @@ pin_project! {
     pub struct Authorizing<F, B, ResBody> {
         #[pin]
         answer: AnswerFuture<Result<Principal, AuthError>, F>,
-        held: Option<(Parts, B, Gate)>,
+        held: Option<(Request<B>, Gate)>,
         body: PhantomData<fn() -> ResBody>,
     }
 }
@@ -167,12 +159,12 @@ where
         let this = self.project();
         let decision = ready!(this.answer.poll(cx));
         // A future polled after it has finished may do anything but panic here.
-        let Some((mut parts, body, gate)) = this.held.take() else {
+        let Some((mut request, gate)) = this.held.take() else {
             return Poll::Pending;
         };
-        Poll::Ready(match gate.admit(decision, &mut parts) {
-            None => Ok(Request::from_parts(parts, body)),
-            Some(refusal) => Err(with_body_of_bytes(refusal)),
+        Poll::Ready(match gate.admit(decision, request.extensions_mut()) {
+            Ok(()) => Ok(request),
+            Err(error) => Err(with_body_of_bytes(gate.refuse(&error, request.headers()))),
         })
     }
 }

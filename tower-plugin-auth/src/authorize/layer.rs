@@ -1,11 +1,11 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::Response;
 use tower_layer::Layer;
 use tower_plugin_core::Rejection;
 
-use super::{Authorize, Authorizer};
+use super::{Authorize, Authorizer, service::Shared};
 use crate::refusal::{Realm, Refusals};
 
 /// Refuses every request that a [`Permissions`](super::Permissions) does not permit its principal.
@@ -26,25 +26,28 @@ use crate::refusal::{Realm, Refusals};
 /// # let _ = layer;
 /// # Ok::<_, tower_plugin_auth::authorize::InvalidPermission>(())
 /// ```
-#[derive(Clone)]
 #[must_use]
 pub struct AuthorizeLayer<A> {
-    authorizer: A,
-    refusals: Refusals,
+    shared: Arc<Shared<A>>,
 }
 
 impl<A: Authorizer> AuthorizeLayer<A> {
     /// Permits what `authorizer` does.
     pub fn new(authorizer: A) -> Self {
+        let refusals = Refusals::default();
         Self {
-            authorizer,
-            refusals: Refusals::default(),
+            shared: Arc::new(Shared {
+                authorizer,
+                refusals,
+            }),
         }
     }
+}
 
+impl<A: Authorizer + Clone> AuthorizeLayer<A> {
     /// The realm named in challenges: `plugins` by default.
     pub fn with_realm(mut self, realm: Realm) -> Self {
-        self.refusals.set_realm(realm);
+        self.refusals_mut().set_realm(realm);
         self
     }
 
@@ -54,23 +57,35 @@ impl<A: Authorizer> AuthorizeLayer<A> {
     where
         F: Fn(&Rejection) -> Response<Bytes> + Send + Sync + 'static,
     {
-        self.refusals.set_body(body);
+        self.refusals_mut().set_body(body);
         self
+    }
+
+    fn refusals_mut(&mut self) -> &mut Refusals {
+        &mut Arc::make_mut(&mut self.shared).refusals
     }
 }
 
-impl<S, A: Clone> Layer<S> for AuthorizeLayer<A> {
+impl<A> Clone for AuthorizeLayer<A> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<S, A> Layer<S> for AuthorizeLayer<A> {
     type Service = Authorize<S, A>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Authorize::new(inner, self.authorizer.clone(), self.refusals.clone())
+        Authorize::new(inner, Arc::clone(&self.shared))
     }
 }
 
 impl<A> fmt::Debug for AuthorizeLayer<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthorizeLayer")
-            .field("refusals", &self.refusals)
+            .field("refusals", &self.shared.refusals)
             .finish_non_exhaustive()
     }
 }

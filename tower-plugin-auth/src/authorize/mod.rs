@@ -7,8 +7,7 @@
 
 use std::sync::Arc;
 
-use http::request::Parts;
-use tower_plugin_core::Principal;
+use tower_plugin_core::{Principal, RequestHead};
 
 mod layer;
 pub(crate) mod permissions;
@@ -25,17 +24,17 @@ pub use service::Authorize;
 ///
 /// Implemented by [`Permissions`], by [`AllowAll`] and by closures.
 #[diagnostic::on_unimplemented(
-    note = "use a `Permissions`, or a closure `|principal: &Principal, request: &Parts| -> bool`"
+    note = "use a `Permissions`, or a closure `|principal: &Principal, request: &RequestHead<'_>| -> bool`"
 )]
 pub trait Authorizer {
     /// Whether the request may go on.
-    fn permits(&self, principal: &Principal, request: &Parts) -> bool;
+    fn permits(&self, principal: &Principal, request: &RequestHead<'_>) -> bool;
 }
 
 /// Judges the path as it stands in the request: what the router inside of the layer will see. A path that
 /// another reader might take for a different one is not permitted, whatever it matches.
 impl Authorizer for Permissions {
-    fn permits(&self, principal: &Principal, request: &Parts) -> bool {
+    fn permits(&self, principal: &Principal, request: &RequestHead<'_>) -> bool {
         self.permits(principal, request.method.as_str(), request.uri.path())
     }
 }
@@ -46,22 +45,22 @@ impl Authorizer for Permissions {
 pub struct AllowAll;
 
 impl Authorizer for AllowAll {
-    fn permits(&self, _: &Principal, _: &Parts) -> bool {
+    fn permits(&self, _: &Principal, _: &RequestHead<'_>) -> bool {
         true
     }
 }
 
 impl<A: Authorizer + ?Sized> Authorizer for Arc<A> {
-    fn permits(&self, principal: &Principal, request: &Parts) -> bool {
+    fn permits(&self, principal: &Principal, request: &RequestHead<'_>) -> bool {
         (**self).permits(principal, request)
     }
 }
 
 impl<F> Authorizer for F
 where
-    F: Fn(&Principal, &Parts) -> bool,
+    F: Fn(&Principal, &RequestHead<'_>) -> bool,
 {
-    fn permits(&self, principal: &Principal, request: &Parts) -> bool {
+    fn permits(&self, principal: &Principal, request: &RequestHead<'_>) -> bool {
         self(principal, request)
     }
 }

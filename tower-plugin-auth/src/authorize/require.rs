@@ -1,9 +1,9 @@
 use std::fmt;
 
 use bytes::Bytes;
-use http::{Response, request::Parts};
+use http::Response;
 use tower_layer::Layer;
-use tower_plugin_core::{Principal, Rejection};
+use tower_plugin_core::{Principal, Rejection, RequestHead};
 
 use super::{Authorize, AuthorizeLayer};
 use crate::refusal::Realm;
@@ -21,9 +21,8 @@ use crate::refusal::Realm;
 /// let admins = RequireLayer::when(|principal, _request| principal.attribute("role") == Some("admin"));
 /// # let _ = (anyone_known, admins);
 /// ```
-#[derive(Clone)]
 #[must_use]
-pub struct RequireLayer<P = fn(&Principal, &Parts) -> bool> {
+pub struct RequireLayer<P = fn(&Principal, &RequestHead<'_>) -> bool> {
     layer: AuthorizeLayer<P>,
 }
 
@@ -38,7 +37,7 @@ impl RequireLayer {
 
 impl<P> RequireLayer<P>
 where
-    P: Fn(&Principal, &Parts) -> bool,
+    P: Fn(&Principal, &RequestHead<'_>) -> bool,
 {
     /// Permits what `permits` returns `true` for, given who is calling and the head of the request.
     pub fn when(permits: P) -> Self {
@@ -46,7 +45,12 @@ where
             layer: AuthorizeLayer::new(permits),
         }
     }
+}
 
+impl<P> RequireLayer<P>
+where
+    P: Fn(&Principal, &RequestHead<'_>) -> bool + Clone,
+{
     /// The realm named in challenges: `plugins` by default.
     pub fn with_realm(mut self, realm: Realm) -> Self {
         self.layer = self.layer.with_realm(realm);
@@ -64,7 +68,15 @@ where
     }
 }
 
-impl<S, P: Clone> Layer<S> for RequireLayer<P> {
+impl<P> Clone for RequireLayer<P> {
+    fn clone(&self) -> Self {
+        Self {
+            layer: self.layer.clone(),
+        }
+    }
+}
+
+impl<S, P> Layer<S> for RequireLayer<P> {
     type Service = Authorize<S, P>;
 
     fn layer(&self, inner: S) -> Self::Service {

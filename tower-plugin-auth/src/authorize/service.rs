@@ -1,10 +1,11 @@
 use std::{
     fmt,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use http::{Request, Response};
-use tower_plugin_core::{Principal, ResponseBody};
+use tower_plugin_core::{Principal, RequestHead, ResponseBody};
 use tower_service::Service;
 
 use super::{Authorizer, ResponseFuture};
@@ -12,20 +13,22 @@ use crate::{audit::Note, authenticate::AuthError, refusal::Refusals};
 
 /// The service made by [`AuthorizeLayer`](super::AuthorizeLayer) and
 /// [`RequireLayer`](super::RequireLayer).
-#[derive(Clone)]
 pub struct Authorize<S, A> {
     inner: S,
-    authorizer: A,
-    refusals: Refusals,
+    shared: Arc<Shared<A>>,
+}
+
+/// What all services of a layer share, behind one reference count: servers clone a service for every
+/// request.
+#[derive(Clone)]
+pub(super) struct Shared<A> {
+    pub(super) authorizer: A,
+    pub(super) refusals: Refusals,
 }
 
 impl<S, A> Authorize<S, A> {
-    pub(super) fn new(inner: S, authorizer: A, refusals: Refusals) -> Self {
-        Self {
-            inner,
-            authorizer,
-            refusals,
-        }
+    pub(super) const fn new(inner: S, shared: Arc<Shared<A>>) -> Self {
+        Self { inner, shared }
     }
 
     /// The inner service.
@@ -55,32 +58,51 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S::Future, ResBody>;
 
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let (parts, body) = request.into_parts();
-        match parts.extensions.get::<Principal>() {
-            None => {
-                tracing::debug!(
-                    "request without a principal refused; is there an AuthLayer outside?"
-                );
-                let response = self
-                    .refusals
-                    .unauthenticated(&AuthError::Missing, &parts.headers);
-                ResponseFuture::refused(response)
+        let Shared {
+            authorizer,
+            refusals,
+        } = &*self.shared;
+        let head = RequestHead::from(&request);
+        match head.extensions.get::<Principal>() {
+            Some(known) if authorizer.permits(known, &head) => {
+                ResponseFuture::calling(self.inner.call(request))
             }
-            Some(principal) if !self.authorizer.permits(principal, &parts) => {
-                tracing::debug!(subject = principal.subject(), "request not permitted");
-                let mut response = self.refusals.forbidden(&parts.headers);
-                // Also whom somebody else than our layer has authenticated.
-                if let Some(note) = Note::of(&parts.extensions) {
-                    note.leave(&mut response);
-                }
-                ResponseFuture::refused(response)
-            }
-            Some(_) => ResponseFuture::calling(self.inner.call(Request::from_parts(parts, body))),
+            known => ResponseFuture::refused(refuse(refusals, known, &head)),
+        }
+    }
+}
+
+#[inline(never)]
+fn refuse<B>(
+    refusals: &Refusals,
+    principal: Option<&Principal>,
+    request: &RequestHead<'_>,
+) -> Response<ResponseBody<B>> {
+    let Some(principal) = principal else {
+        tracing::debug!("request without a principal refused; is there an AuthLayer outside?");
+        return refusals.unauthenticated(&AuthError::Missing, request.headers);
+    };
+    tracing::debug!(subject = principal.subject(), "request not permitted");
+    let mut response = refusals.forbidden(request.headers);
+    // Also whom somebody else than our layer has authenticated.
+    if let Some(note) = Note::of(request.extensions) {
+        note.leave(&mut response);
+    }
+    response
+}
+
+impl<S: Clone, A> Clone for Authorize<S, A> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            shared: Arc::clone(&self.shared),
         }
     }
 }
@@ -89,7 +111,7 @@ impl<S: fmt::Debug, A> fmt::Debug for Authorize<S, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authorize")
             .field("inner", &self.inner)
-            .field("refusals", &self.refusals)
+            .field("refusals", &self.shared.refusals)
             .finish_non_exhaustive()
     }
 }

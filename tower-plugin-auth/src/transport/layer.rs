@@ -1,8 +1,7 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
-use http::request::Parts;
 use tower_layer::Layer;
-use tower_plugin_core::{ClientIp, IpNet};
+use tower_plugin_core::{ClientIp, IpNet, RequestHead};
 
 use super::{ForwardedProto, RequireSecureTransport, connection, warning::Once};
 use crate::config::InvalidConfig;
@@ -57,7 +56,7 @@ impl FromStr for SecureTransport {
 #[derive(Clone)]
 #[must_use]
 pub struct RequireSecureTransportLayer {
-    rules: Rules,
+    rules: Arc<Rules>,
 }
 
 impl RequireSecureTransportLayer {
@@ -66,12 +65,12 @@ impl RequireSecureTransportLayer {
     /// The [variable](super::DISABLE_TLS_WARNING) that silences warnings is read here, once.
     pub fn new(mode: SecureTransport) -> Self {
         Self {
-            rules: Rules {
+            rules: Arc::new(Rules {
                 mode,
                 proxies: None,
                 trusts_loopback: false,
                 warning: Once::from_env(),
-            },
+            }),
         }
     }
 
@@ -84,10 +83,10 @@ impl RequireSecureTransportLayer {
         proxies: impl IntoIterator<Item = IpNet>,
         header: ForwardedProto,
     ) -> Self {
-        self.rules.proxies = Some(Arc::new(Proxies {
+        Arc::make_mut(&mut self.rules).proxies = Some(Proxies {
             networks: proxies.into_iter().collect(),
             header,
-        }));
+        });
         self
     }
 
@@ -95,7 +94,7 @@ impl RequireSecureTransportLayer {
     ///
     /// Insecure because behind a proxy on the same machine that is every connection.
     pub fn with_insecure_loopback(mut self) -> Self {
-        self.rules.trusts_loopback = true;
+        Arc::make_mut(&mut self.rules).trusts_loopback = true;
         self
     }
 }
@@ -104,7 +103,7 @@ impl<S> Layer<S> for RequireSecureTransportLayer {
     type Service = RequireSecureTransport<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RequireSecureTransport::new(inner, self.rules.clone())
+        RequireSecureTransport::new(inner, Arc::clone(&self.rules))
     }
 }
 
@@ -119,12 +118,12 @@ impl fmt::Debug for RequireSecureTransportLayer {
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
     mode: SecureTransport,
-    proxies: Option<Arc<Proxies>>,
+    proxies: Option<Proxies>,
     trusts_loopback: bool,
     warning: Once,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Proxies {
     networks: Box<[IpNet]>,
     header: ForwardedProto,
@@ -132,7 +131,7 @@ struct Proxies {
 
 impl Rules {
     /// Whether the request may go on. Warns of it where that is wanted.
-    pub(super) fn permit(&self, request: &Parts) -> bool {
+    pub(super) fn permit(&self, request: &RequestHead<'_>) -> bool {
         match self.mode {
             SecureTransport::Off => true,
             SecureTransport::Enforce => self.is_secure(request),
@@ -146,20 +145,20 @@ impl Rules {
         }
     }
 
-    fn is_secure(&self, request: &Parts) -> bool {
-        if connection::is_secure(&request.extensions) {
+    fn is_secure(&self, request: &RequestHead<'_>) -> bool {
+        if connection::is_secure(request.extensions) {
             return true;
         }
         if self.proxies.is_none() && !self.trusts_loopback {
             return false;
         }
-        let Some(peer) = ClientIp::peer().of(&request.headers, &request.extensions) else {
+        let Some(peer) = ClientIp::peer().of(request.headers, request.extensions) else {
             return false;
         };
         if self.trusts_loopback && peer.is_loopback() {
             return true;
         }
-        self.proxies.as_deref().is_some_and(|proxies| {
+        self.proxies.as_ref().is_some_and(|proxies| {
             let name = match proxies.header {
                 ForwardedProto::Forwarded => "forwarded",
                 ForwardedProto::XForwardedProto => "x-forwarded-proto",

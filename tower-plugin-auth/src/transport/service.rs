@@ -1,7 +1,10 @@
-use std::task::{Context, Poll};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
-use http::{Request, Response, StatusCode};
-use tower_plugin_core::{Code, Rejection, ResponseBody};
+use http::{HeaderMap, Request, Response, StatusCode};
+use tower_plugin_core::{Code, Rejection, RequestHead, ResponseBody};
 use tower_service::Service;
 
 use super::{ResponseFuture, layer::Rules};
@@ -10,11 +13,11 @@ use super::{ResponseFuture, layer::Rules};
 #[derive(Clone, Debug)]
 pub struct RequireSecureTransport<S> {
     inner: S,
-    rules: Rules,
+    rules: Arc<Rules>,
 }
 
 impl<S> RequireSecureTransport<S> {
-    pub(super) const fn new(inner: S, rules: Rules) -> Self {
+    pub(super) const fn new(inner: S, rules: Arc<Rules>) -> Self {
         Self { inner, rules }
     }
 
@@ -44,22 +47,28 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S::Future, ResBody>;
 
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let (parts, body) = request.into_parts();
-        if self.rules.permit(&parts) {
-            return ResponseFuture::calling(self.inner.call(Request::from_parts(parts, body)));
+        if self.rules.permit(&RequestHead::from(&request)) {
+            return ResponseFuture::calling(self.inner.call(request));
         }
-        tracing::debug!("request over an unencrypted connection refused");
-        let rejection = Rejection::new(
-            Code::FailedPrecondition,
-            "INSECURE_TRANSPORT",
-            "a secure connection is required",
-        )
-        .with_status(StatusCode::FORBIDDEN);
-        ResponseFuture::refused(rejection.into_response(&parts.headers))
+        ResponseFuture::refused(refusal(request.headers()))
     }
+}
+
+#[cold]
+fn refusal<B>(request: &HeaderMap) -> Response<ResponseBody<B>> {
+    tracing::debug!("request over an unencrypted connection refused");
+    let rejection = Rejection::new(
+        Code::FailedPrecondition,
+        "INSECURE_TRANSPORT",
+        "a secure connection is required",
+    );
+    let rejection = rejection.with_status(StatusCode::FORBIDDEN);
+    rejection.into_response(request)
 }

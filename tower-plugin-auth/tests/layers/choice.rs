@@ -6,7 +6,7 @@ use http::{Request, Response, StatusCode, header::WWW_AUTHENTICATE};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_plugin_auth::{
     Answer, AuthError, AuthLayer, BearerAuthenticator, ManualClock, MemoryStore, Principal,
-    SystemRng,
+    RequestHead, SystemRng,
     authenticate::{
         ApiKeyAuthenticator, ApiKeys, Authenticator, CredentialHeader, CredentialProblem, FirstOf,
         from_async_fn, from_fn,
@@ -489,7 +489,7 @@ async fn a_scheme_that_is_none_is_left_out_of_the_challenge() {
         type Future = std::future::Ready<Result<Principal, AuthError>>;
         fn authenticate(
             &self,
-            _: &http::request::Parts,
+            _: &RequestHead<'_>,
         ) -> Answer<Result<Principal, AuthError>, Self::Future> {
             Answer::Ready(Err(AuthError::Invalid(InvalidReason::Unknown)))
         }

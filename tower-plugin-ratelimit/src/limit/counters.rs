@@ -89,7 +89,7 @@ impl Counters {
         let thread = number_of_this_thread();
         if let Some(own) = self.own.get(thread) {
             own.add(event, |count| {
-                count.store(count.load(Relaxed).wrapping_add(1), Relaxed)
+                count.store(count.load(Relaxed).wrapping_add(1), Relaxed);
             });
         } else if let Some(shared) = self.shared.get(thread % STRIPES) {
             shared.add(event, |count| {

@@ -1,9 +1,8 @@
 use std::{borrow::Cow, fmt, future::Ready, sync::Arc, time::SystemTime};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::request::Parts;
 use sha2::{Digest, Sha256};
-use tower_plugin_core::{Clock, Principal, SystemClock};
+use tower_plugin_core::{Clock, Principal, RequestHead, SystemClock};
 
 use super::{AuthError, Authenticator, CredentialProblem};
 use crate::{Answer, TlsInfo, transport::connection};
@@ -74,8 +73,11 @@ impl Default for MtlsAuthenticator {
 impl Authenticator for MtlsAuthenticator {
     type Future = Ready<Result<Principal, AuthError>>;
 
-    fn authenticate(&self, request: &Parts) -> Answer<Result<Principal, AuthError>, Self::Future> {
-        let principal = connection::with_client_certificate(&request.extensions, |der| {
+    fn authenticate(
+        &self,
+        request: &RequestHead<'_>,
+    ) -> Answer<Result<Principal, AuthError>, Self::Future> {
+        let principal = connection::with_client_certificate(request.extensions, |der| {
             let der = der.ok_or(AuthError::Missing)?;
             Ok(principal(der, self.clock.wall())?)
         });
