@@ -154,7 +154,9 @@ where
     S::Response: IntoResponse + 'static,
     S::Future: Send + 'static,
 {
-    Router::new().route("/", get(async || ())).layer(layer)
+    // As `axum::serve` does: routes are put together once, not for every request.
+    let router = Router::new().route("/", get(async || ()));
+    router.layer(layer).with_state(())
 }
 
 fn calls<S, B>(service: S, expected: StatusCode) -> impl FnMut(u64) -> Duration
