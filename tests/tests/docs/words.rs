@@ -140,11 +140,17 @@ fn the_manifest_of_the_readme_asks_for_what_there_is() {
             .split_once(&own)
             .unwrap_or_else(|| panic!("{name}"));
         let entry = entry.lines().next().unwrap();
+        // Ours are not published: a path, from a project beside the clone.
+        let is_own = name.starts_with("tower-plugin-");
+        let said = match is_own {
+            true => version.strip_prefix("../tower-plugin/").unwrap_or("?"),
+            false => version,
+        };
         assert!(
-            entry.contains(&format!("\"{version}")),
-            "{name}: {version}, {entry}"
+            entry.contains(&format!("\"{said}")),
+            "{name}: {said}, {entry}"
         );
-        if name.starts_with("tower-plugin-") {
+        if is_own {
             let manifest = read(&format!("{name}/Cargo.toml"));
             for feature in features {
                 let is_there = manifest.contains(&format!("\n{feature} = ["));
@@ -152,5 +158,5 @@ fn the_manifest_of_the_readme_asks_for_what_there_is() {
             }
         }
     }
-    assert_eq!(count, 6, "{blocks:?}");
+    assert_eq!(count, 7, "{blocks:?}");
 }

@@ -15,6 +15,9 @@ use crate::refusal::{Realm, Refusals};
 /// section 3.1), in its own protocol. What may be done by everybody who is known is said by
 /// [`AllowAll`](super::AllowAll).
 ///
+/// Paths are compared as the layer sees them: inside axum's `Router::nest`, or after any other layer that rewrites
+/// them, that is what is left of them.
+///
 /// ```
 /// use tower_plugin_auth::{AuthorizeLayer, authorize::{Callers, Permission, Permissions}};
 ///

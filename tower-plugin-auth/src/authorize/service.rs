@@ -89,7 +89,7 @@ fn refuse<B>(
         tracing::debug!("request without a principal refused; is there an AuthLayer outside?");
         return refusals.unauthenticated(&AuthError::Missing, request.headers);
     };
-    tracing::debug!(subject = principal.subject(), "request not permitted");
+    tracing::debug!(subject = principal.subject(), method = %request.method, "request not permitted");
     let mut response = refusals.forbidden(request.headers);
     // Also whom somebody else than our layer has authenticated.
     if let Some(note) = Note::of(request.extensions) {

@@ -38,9 +38,9 @@ impl fmt::Display for IssueError {
         match self {
             Self::AlreadyExists => f.write_str("token id already exists"),
             Self::Full => f.write_str("token store is full"),
-            Self::InvalidTtl => {
-                f.write_str("ttl must be between the configured floor and 10 years")
-            }
+            Self::InvalidTtl => f.write_str(
+                "ttl must be between the configured floor, 1 minute by default, and 10 years",
+            ),
             Self::Rng(error) => error.fmt(f),
             Self::TooLarge => f.write_str("principal must have at most 63 attributes and 16 KiB"),
             Self::Unavailable(error) => error.fmt(f),

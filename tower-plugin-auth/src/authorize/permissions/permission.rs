@@ -16,9 +16,10 @@ use super::{callers::is_listed, path};
 /// | `items` | itself |
 /// | `*` | exactly one segment, which is not empty |
 /// | `**`, as the last | everything below: `/v1/**` covers `/v1/` and `/v1/a/b`, not `/v1` |
-/// | `{services}` | a segment that the caller's attribute `services` [lists](is_listed()) |
+/// | `{services}` | a segment that the caller's attribute `services` [lists](is_listed()); it is **not** the parameter of a route, which is `*` here |
 ///
-/// Nothing else is a wildcard: `*` beside other characters is an error. A slash at the end counts.
+/// Nothing else is a wildcard: `*` beside other characters is an error, and so is a segment that starts with `:`,
+/// as parameters do elsewhere. A slash at the end counts.
 ///
 /// ```
 /// use tower_plugin_auth::authorize::Permission;
@@ -158,6 +159,7 @@ fn segment(text: &str, is_last: bool) -> Result<Segment, InvalidPermission> {
         "*" => Ok(Segment::Any),
         "" if is_last => Ok(Segment::Literal(Box::default())),
         _ if text.contains('*') => Err(InvalidPermission::Wildcard),
+        _ if text.starts_with(':') => Err(InvalidPermission::Parameter),
         _ if path::is_plain(text, false) => Ok(Segment::Literal(text.into())),
         _ => Err(InvalidPermission::Path),
     }
@@ -173,6 +175,8 @@ pub enum InvalidPermission {
     Form,
     /// A method that is not written in upper-case letters.
     Method,
+    /// A segment that starts with `:`.
+    Parameter,
     /// A segment that no path is permitted with: empty, of dots, or not spelled canonically.
     Path,
     /// Not the name of a service and of a method.
@@ -187,8 +191,11 @@ impl fmt::Display for InvalidPermission {
             Self::Attribute => {
                 "braces must hold the name of an attribute: letters, digits, '-', '.', '_'"
             }
-            Self::Form => "a permission must be `METHODS /PATH`",
-            Self::Method => "a method must be upper-case letters and '-'",
+            Self::Form => {
+                "a permission must be `METHODS /PATH`: `GET /items`, `GET|HEAD /items/*`, `* /**`"
+            }
+            Self::Method => "a method must be upper-case letters and '-'; several have '|' between",
+            Self::Parameter => "a segment that may be any is `*`; there are no parameters",
             Self::Path => "a segment must be spelled canonically, and not be empty or of dots",
             Self::Rpc => "an rpc must be a full service name or {attribute}, and a method or `*`",
             Self::Wildcard => "a wildcard must be a segment of its own, `**` the last",

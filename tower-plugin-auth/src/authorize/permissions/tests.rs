@@ -256,7 +256,7 @@ fn an_rpc_is_a_post_to_its_path() {
 
 #[test]
 fn what_is_no_permission_is_not_taken_for_one() {
-    use InvalidPermission::{Attribute, Form, Method, Path, Rpc, Wildcard};
+    use InvalidPermission::{Attribute, Form, Method, Parameter, Path, Rpc, Wildcard};
     for (text, expected) in [
         ("", Form),
         ("GET", Form),
@@ -275,6 +275,7 @@ fn what_is_no_permission_is_not_taken_for_one() {
         ("GET /{a", Attribute),
         ("GET /{a}b", Attribute),
         ("GET /{a b}", Attribute),
+        ("GET /a/:id", Parameter),
         ("GET //a", Path),
         ("GET /a//b", Path),
         ("GET /a//**", Path),
