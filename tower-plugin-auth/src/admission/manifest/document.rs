@@ -38,8 +38,10 @@ impl Manifest {
             return Err(ManifestErrorKind::TooLarge.into());
         }
         // First, and strictly: what has unknown or repeated members is not signed by anybody's lights.
-        let document: wire::Document = serde_json::from_slice(json)?;
-        let value: Value = serde_json::from_slice(json)?;
+        let document: wire::Document =
+            serde_json::from_slice(json).map_err(|error| ManifestError::json(&error))?;
+        let value: Value =
+            serde_json::from_slice(json).map_err(|error| ManifestError::json(&error))?;
         let signed_bytes = canonical::signed_bytes(&value).ok_or_else(malformed)?;
         Self::read(document, signed_bytes, limits)
     }

@@ -82,6 +82,12 @@ impl ManifestError {
         }
     }
 
+    /// What serde complains of may repeat what it has read: it is left out.
+    pub(super) fn json(error: &serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        ManifestErrorKind::Malformed { line, column }.into()
+    }
+
     pub(super) fn missing(field: &'static str) -> Self {
         ManifestErrorKind::MissingField(field).into()
     }
@@ -115,17 +121,6 @@ impl From<ManifestErrorKind> for ManifestError {
             plugin: None,
             source: None,
         }
-    }
-}
-
-impl From<serde_json::Error> for ManifestError {
-    fn from(error: serde_json::Error) -> Self {
-        // What serde complains of may repeat what it has read.
-        ManifestErrorKind::Malformed {
-            line: error.line(),
-            column: error.column(),
-        }
-        .into()
     }
 }
 

@@ -79,7 +79,8 @@ pub fn sign(
     if json.len() > limits.max_bytes {
         return Err(ManifestErrorKind::TooLarge.into());
     }
-    let mut document: wire::Document = serde_json::from_slice(json)?;
+    let mut document: wire::Document =
+        serde_json::from_slice(json).map_err(|error| ManifestError::json(&error))?;
     // Whoever signed it before signed something else, if only by its white space.
     document.signature = None;
     let unsigned = Manifest::parse(&write(&document, limits)?, limits)?;
@@ -88,7 +89,8 @@ pub fn sign(
 }
 
 fn write(document: &wire::Document, limits: &ManifestLimits) -> Result<Vec<u8>, ManifestError> {
-    let mut json = serde_json::to_vec_pretty(document)?;
+    let mut json =
+        serde_json::to_vec_pretty(document).map_err(|error| ManifestError::json(&error))?;
     json.push(b'\n');
     Manifest::parse(&json, limits)?;
     Ok(json)
