@@ -65,6 +65,11 @@ impl Door {
         Self(self.0.with_max_concurrent(admissions))
     }
 
+    /// Leaves no trace of the manifest that is read.
+    pub(super) fn read_only(self) -> Self {
+        Self(self.0.with_read_only_watermark(true))
+    }
+
     /// Begins to admit, by the manifest at its path if there is one. Who is put in quarantine loses the `grants`.
     ///
     /// # Errors

@@ -178,6 +178,52 @@ async fn a_manifest_that_was_changed_or_is_of_somebody_else_starts_no_host() {
 }
 
 #[tokio::test]
+async fn a_check_heeds_the_watermark_and_leaves_it_as_it_is() {
+    let signed = Signed::new();
+    let (watermark, file) = (signed.path("watermark"), signed.path("admission.toml"));
+    let (id, key) = signed.key.split_once('=').unwrap();
+    let text = format!(
+        "manifest_path = {:?}\nmanifest_watermark_path = {watermark:?}\ntrusted_authors = [\"our-team\"]\n\
+         trusted_keys = {{ {id} = {key:?} }}\n",
+        signed.manifest
+    );
+    fs::write(&file, text).unwrap();
+    let by_flags = [
+        &signed.arguments()[..],
+        &["--manifest-watermark", &watermark],
+    ]
+    .concat();
+    let earlier = format!("2000-01-01T00:00:00Z {}\n", "0".repeat(64));
+    let later = earlier.replace("2000", "2999");
+    for (arguments, secret) in [
+        (by_flags, Some(crate::support::SECRET)),
+        (vec!["--admission-file", &*file], None),
+    ] {
+        let mut check = Command::new(env!("CARGO_BIN_EXE_plugin-host"));
+        check.arg("--check").args(&arguments);
+        match secret {
+            Some(secret) => check.env("PLUGIN_HOST_BOOTSTRAP_SECRET", secret),
+            None => check.env_remove("PLUGIN_HOST_BOOTSTRAP_SECRET"),
+        };
+        for (kept, is_good) in [(None, true), (Some(&earlier), true), (Some(&later), false)] {
+            match kept {
+                Some(kept) => fs::write(&watermark, kept).unwrap(),
+                None => assert!(!fs::exists(&watermark).unwrap()),
+            }
+            let output = check.output().unwrap();
+            let errors = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.success(), is_good, "{arguments:?}: {errors}");
+            assert_eq!(
+                fs::read_to_string(&watermark).ok().as_ref(),
+                kept,
+                "{arguments:?}"
+            );
+        }
+        fs::remove_file(&watermark).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_hangup_reads_the_manifest_again() {
     let signed = Signed::new();
     let manifest = signed.path("manifest.json");

@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 use tower_plugin_core::Principal;
 #[cfg(feature = "manifest")]
 use {
-    super::manifest::{ManifestPolicy, MemoryWatermark, Presence, Shelf, Watermark},
+    super::manifest::{ManifestPolicy, MemoryWatermark, Presence, ReadOnly, Shelf, Watermark},
     std::path::PathBuf,
     tower_plugin_core::{Clock, SystemClock},
 };
@@ -47,6 +47,8 @@ pub struct AdmissionBuilder {
     #[cfg(feature = "manifest")]
     watermark: Arc<dyn Watermark>,
     #[cfg(feature = "manifest")]
+    read_only_watermark: bool,
+    #[cfg(feature = "manifest")]
     presence: Option<Presence>,
     #[cfg(feature = "manifest")]
     clock: Arc<dyn Clock>,
@@ -68,6 +70,8 @@ impl AdmissionBuilder {
             manifest_path: None,
             #[cfg(feature = "manifest")]
             watermark: Arc::new(MemoryWatermark::new()),
+            #[cfg(feature = "manifest")]
+            read_only_watermark: false,
             #[cfg(feature = "manifest")]
             presence: None,
             #[cfg(feature = "manifest")]
@@ -167,6 +171,15 @@ impl AdmissionBuilder {
         self
     }
 
+    /// Asks the [watermark](Self::with_watermark) and never tells it: false by default. For an [`Admission`] that
+    /// tries a configuration which another one uses; that a mark could not be kept, it does not find out.
+    #[cfg(feature = "manifest")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "manifest")))]
+    pub fn with_read_only_watermark(mut self, read_only: bool) -> Self {
+        self.read_only_watermark = read_only;
+        self
+    }
+
     /// Is asked, by its name, whether a plugin is there that was not admitted by this process: by another copy, or
     /// before a restart.
     #[cfg(feature = "manifest")]
@@ -217,6 +230,11 @@ impl AdmissionBuilder {
         }
         #[cfg(feature = "manifest")]
         self.validate_manifests()?;
+        #[cfg(feature = "manifest")]
+        let watermark: Arc<dyn Watermark> = match self.read_only_watermark {
+            true => Arc::new(ReadOnly::new(self.watermark)),
+            false => self.watermark,
+        };
         Ok(Admission(Arc::new(Inner {
             rule: self.rule,
             places: Places::new(self.max_concurrent),
@@ -228,7 +246,7 @@ impl AdmissionBuilder {
             #[cfg(feature = "manifest")]
             shelf: self
                 .manifests
-                .map(|policy| Shelf::new(policy, self.watermark, self.presence)),
+                .map(|policy| Shelf::new(policy, watermark, self.presence)),
             #[cfg(feature = "manifest")]
             manifest_path: self.manifest_path,
             #[cfg(feature = "manifest")]

@@ -13,6 +13,7 @@ use crate::host::{
 
 impl Settings {
     /// Tries every setting, opens every file and parses every address; one line for each problem.
+    /// Nothing is written: not the audit log, and not what remembers the last manifest.
     ///
     /// `secret` is the value of the variable with the admission secret, if it is set. In a Tokio runtime,
     /// if there is an address of Redis; nothing is sent to it.
@@ -78,7 +79,9 @@ fn without_redis(mut config: Config) -> Option<String> {
     problem(config)
 }
 
-fn problem(config: Config) -> Option<String> {
+fn problem(mut config: Config) -> Option<String> {
+    // The host that runs is not to be told of a manifest it has not seen.
+    config.admission = config.admission.read_only();
     let state = HostState::new(config, Arc::new(SystemClock::new()));
     state.err().map(|error| error.to_string())
 }

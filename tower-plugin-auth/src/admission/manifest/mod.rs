@@ -95,6 +95,7 @@ pub use limits::ManifestLimits;
 pub use policy::ManifestPolicy;
 pub(super) use shelf::{Presence, Shelf};
 pub use timestamp::{InvalidTimestamp, Timestamp};
+pub(super) use watermark::ReadOnly;
 pub use watermark::{FileWatermark, Mark, MemoryWatermark, Watermark};
 pub use write::{ManifestBuilder, sign};
 

@@ -830,6 +830,39 @@ fn a_watermark_that_cannot_be_read_or_kept_lets_no_manifest_in() {
         std::fs::write(&path, damaged).unwrap();
         assert!(file.load().is_err(), "{damaged:?}");
     }
+    let elsewhere = directory.path().join("not-mounted/watermark");
+    FileWatermark::new(elsewhere).load().unwrap_err();
+}
+
+#[test]
+fn a_watermark_that_is_read_only_is_heeded_and_left_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("watermark");
+    let trial = || {
+        let (builder, _) = admission(&Told::default());
+        // In either order.
+        let builder = builder.with_read_only_watermark(true);
+        builder
+            .with_watermark(FileWatermark::new(&path))
+            .build()
+            .unwrap()
+    };
+    let (early, late) = (at("2029-01-01T00:00:00Z"), at("2030-01-01T00:00:00Z"));
+
+    let first = trial();
+    first.install_manifest(&late).unwrap();
+    assert!(!path.exists());
+    let error = first.install_manifest(&early).unwrap_err();
+    assert_eq!(error.kind(), Kind::RolledBack, "of its own it knows");
+
+    let file = FileWatermark::new(&path);
+    let mark = |json: &[u8]| Mark::of(&verify(json).unwrap());
+    file.store(&mark(&early)).unwrap();
+    trial().install_manifest(&late).unwrap();
+    assert_eq!(file.load().unwrap(), Some(mark(&early)));
+    file.store(&mark(&late)).unwrap();
+    let error = trial().install_manifest(&early).unwrap_err();
+    assert_eq!(error.kind(), Kind::RolledBack);
 }
 
 #[test]

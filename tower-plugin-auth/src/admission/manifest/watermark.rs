@@ -6,6 +6,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use parking_lot::Mutex;
@@ -95,11 +96,39 @@ impl Watermark for MemoryWatermark {
     }
 }
 
+/// Leaves another's mark as it is, and remembers what comes after it for as long as the process runs.
+pub(in crate::admission) struct ReadOnly {
+    before: Arc<dyn Watermark>,
+    since: MemoryWatermark,
+}
+
+impl ReadOnly {
+    pub(in crate::admission) fn new(before: Arc<dyn Watermark>) -> Self {
+        Self {
+            before,
+            since: MemoryWatermark::new(),
+        }
+    }
+}
+
+impl Watermark for ReadOnly {
+    fn load(&self) -> io::Result<Option<Mark>> {
+        match self.since.load()? {
+            Some(mark) => Ok(Some(mark)),
+            None => self.before.load(),
+        }
+    }
+
+    fn store(&self, mark: &Mark) -> io::Result<()> {
+        self.since.store(mark)
+    }
+}
+
 /// Remembers the last manifest in a small file, across restarts.
 ///
 /// Whoever can delete or write the file can bring an earlier manifest back: let the directory be the host's alone.
 /// It is replaced as a whole, and is on disk before the manifest is in force. A file that is there and cannot be
-/// read is an error, and so is what is no regular file.
+/// read is an error, and so are what is no regular file and a directory that is missing.
 ///
 /// **One for each process**: there is no lock on the file, and of two processes that install at the same time the one
 /// that writes last decides, so an earlier manifest could come back. Hosts on several machines, and several on one,
@@ -112,12 +141,22 @@ impl FileWatermark {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }
+
+    fn directory(&self) -> &Path {
+        let parent = self.0.parent();
+        let parent = parent.filter(|parent| !parent.as_os_str().is_empty());
+        parent.unwrap_or(Path::new("."))
+    }
 }
 
 impl Watermark for FileWatermark {
     fn load(&self) -> io::Result<Option<Mark>> {
         let file = match files::open(&self.0) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Where the directory is not mounted, there may be a mark in it.
+                fs::metadata(self.directory())?;
+                return Ok(None);
+            }
             opened => opened?,
         };
         let mut text = String::new();
@@ -140,11 +179,7 @@ impl Watermark for FileWatermark {
         fs::rename(&new, &self.0)?;
         // The name is the directory's, which has to reach the disk, too.
         #[cfg(unix)]
-        {
-            let parent = self.0.parent();
-            let parent = parent.filter(|parent| !parent.as_os_str().is_empty());
-            File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
-        }
+        File::open(self.directory())?.sync_all()?;
         Ok(())
     }
 }
