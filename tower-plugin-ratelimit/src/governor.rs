@@ -13,7 +13,7 @@ use ::governor::{
 
 use crate::{InvalidCapacity, InvalidQuota, OnFull, Quota, Table, memory};
 
-/// Keeps the state of a [`governor::RateLimiter`](::governor::RateLimiter) in memory of a fixed size.
+/// Keeps the state of a [`governor::RateLimiter`] in memory of a fixed size.
 ///
 /// governor's own keyed stores grow with every key and have to be swept. This one is a [`Table`]: all
 /// of it is allocated when it is built, and when it is full it forgets whoever owes least. What owes

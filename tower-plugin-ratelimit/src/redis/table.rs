@@ -28,7 +28,7 @@ pub(super) struct Entry {
     pub(super) view: View,
 }
 
-/// What [`Table::count`] counts.
+/// How something was decided here without asking.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Decided {
     Deny,
