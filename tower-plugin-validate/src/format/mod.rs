@@ -51,7 +51,7 @@ use core::fmt;
 pub enum Format {
     /// See [`display_name`].
     DisplayName,
-    /// See [`email`].
+    /// See [`email()`].
     Email,
     /// See [`endpoint_path`].
     EndpointPath,
@@ -63,15 +63,15 @@ pub enum Format {
     MetadataKey,
     /// See [`self_id`].
     SelfId,
-    /// See [`semver`].
+    /// See [`semver()`].
     Semver,
     /// See [`semver_lenient`].
     SemverLenient,
     /// See [`service_type`].
     ServiceType,
-    /// See [`urn`].
+    /// See [`urn()`].
     Urn,
-    /// See [`uuid`].
+    /// See [`uuid()`].
     Uuid,
 }
 
