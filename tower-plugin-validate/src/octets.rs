@@ -31,6 +31,11 @@ pub(crate) fn any_pair(text: &[u8], test: impl Fn(u8, u8) -> bool + Copy) -> boo
         let (firsts, seconds) = (firsts.as_chunks::<16>().0, seconds.as_chunks::<16>().0);
         let mut chunks = firsts.iter().zip(seconds);
         chunks.any(|(a, b)| some(a, b, test)) || some(a, b, test)
+    } else if let (Some((a, b)), Some((c, d))) = (
+        firsts.first_chunk::<8>().zip(seconds.first_chunk::<8>()),
+        firsts.last_chunk::<8>().zip(seconds.last_chunk::<8>()),
+    ) {
+        some(a, b, test) || some(c, d, test)
     } else {
         let pairs = firsts.iter().zip(seconds);
         pairs.fold(false, |any, (&a, &b)| any | test(a, b))
@@ -39,7 +44,7 @@ pub(crate) fn any_pair(text: &[u8], test: impl Fn(u8, u8) -> bool + Copy) -> boo
 
 // By itself: where both are seen to be parts of one text, the compiler makes them of one another.
 #[inline(never)]
-fn some(a: &[u8; 16], b: &[u8; 16], test: impl Fn(u8, u8) -> bool) -> bool {
+fn some<const N: usize>(a: &[u8; N], b: &[u8; N], test: impl Fn(u8, u8) -> bool) -> bool {
     a.iter()
         .zip(b)
         .fold(false, |any, (&a, &b)| any | test(a, b))

@@ -2,22 +2,27 @@
 
 use super::{
     host,
-    scan::{ATEXT, Scan},
+    scan::{ATEXT, is, step},
 };
 
+#[inline(never)]
 pub(super) fn is_email(text: &[u8]) -> bool {
-    let mut scan = Scan::new(text);
-    // Atoms, separated by dots.
-    loop {
-        if scan.take(ATEXT).is_empty() {
-            return false;
+    step(text.len());
+    // Atoms, separated by dots, up to the `@`.
+    let mut before = b'.';
+    for (at, &b) in text.iter().enumerate() {
+        if is(b, ATEXT) {
+            before = b;
+            continue;
         }
-        if !scan.eat(b'.') {
-            break;
+        match b {
+            _ if before == b'.' => return false,
+            b'.' => before = b,
+            b'@' => return at <= MAX_LOCAL && text.get(at + 1..).is_some_and(host::is_domain),
+            _ => return false,
         }
     }
-    let local = text.len() - scan.rest().len();
-    local <= MAX_LOCAL && scan.eat(b'@') && host::is_domain(scan.rest())
+    false
 }
 
 /// RFC 5321, section 4.5.3.1.1.

@@ -92,6 +92,7 @@ impl Format {
         }
     }
 
+    /// Each format by itself, so that a short one saves no registers for a long one.
     fn fits(self, text: &[u8]) -> bool {
         match self {
             Self::DisplayName => text::is_display_name(text),

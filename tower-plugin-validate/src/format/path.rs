@@ -5,6 +5,7 @@ use super::{
     word::has_double_dot,
 };
 
+#[inline(never)]
 pub(super) fn is_endpoint(text: &[u8]) -> bool {
     text.first() == Some(&b'/')
         && all(text, ALNUM | DOT | HYPHEN | SLASH | TILDE | UNDERSCORE)
@@ -18,6 +19,7 @@ fn no_slashes_meet(text: &[u8]) -> bool {
     !text.windows(2).any(|pair| pair == b"//")
 }
 
+#[inline(never)]
 pub(super) fn is_file(text: &[u8]) -> bool {
     step(text.len());
     core::str::from_utf8(text).is_ok_and(|text| {

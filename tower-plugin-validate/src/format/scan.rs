@@ -58,10 +58,6 @@ impl<'a> Scan<'a> {
         }
     }
 
-    pub(super) const fn rest(&self) -> &'a [u8] {
-        self.rest
-    }
-
     pub(super) const fn is_done(&self) -> bool {
         self.rest.is_empty()
     }

@@ -1,21 +1,22 @@
 //! Engine: versions.
 
-use super::scan::{ALNUM, DIGIT, DOT, HYPHEN, Scan, all};
+use super::scan::{ALNUM, DIGIT, DOT, HYPHEN, Scan, all, step};
+use crate::octets::is_digit;
 
 /// The grammar of semver.org, numbers of 64 bits.
+#[inline(never)]
 pub(super) fn is_exact(text: &[u8]) -> bool {
-    let mut scan = Scan::new(text);
-    number(&mut scan)
-        && scan.eat(b'.')
-        && number(&mut scan)
-        && scan.eat(b'.')
-        && number(&mut scan)
-        && (!scan.eat(b'-') || identifiers(&mut scan, true))
+    let Some(rest) = numbers(text) else {
+        return false;
+    };
+    let mut scan = Scan::new(rest);
+    (!scan.eat(b'-') || identifiers(&mut scan, true))
         && (!scan.eat(b'+') || identifiers(&mut scan, false))
         && scan.is_done()
 }
 
 /// `[0-9]+\.[0-9]+\.[0-9]+(-[a-zA-Z0-9.-]+)?`
+#[inline(never)]
 pub(super) fn is_lenient(text: &[u8]) -> bool {
     let mut scan = Scan::new(text);
     digits(&mut scan)
@@ -31,18 +32,36 @@ fn digits(scan: &mut Scan<'_>) -> bool {
     !scan.take(DIGIT).is_empty()
 }
 
-fn number(scan: &mut Scan<'_>) -> bool {
-    match scan.take(DIGIT) {
-        [] => false,
-        [b'0'] => true,
-        [b'0', ..] => false,
-        digits => {
-            let value = digits.iter().try_fold(0_u64, |sum, digit| {
-                sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-            });
-            value.is_some()
+/// What comes after three numbers.
+fn numbers(text: &[u8]) -> Option<&[u8]> {
+    let [b'.', minor @ ..] = number(text)? else {
+        return None;
+    };
+    let [b'.', patch @ ..] = number(minor)? else {
+        return None;
+    };
+    number(patch)
+}
+
+/// What comes after a number: no digit, if it starts with a zero.
+fn number(text: &[u8]) -> Option<&[u8]> {
+    let (first, mut rest) = text.split_first()?;
+    let mut value = digit(*first)?;
+    while let [next, after @ ..] = rest
+        && let Some(next) = digit(*next)
+    {
+        if value == 0 {
+            return None;
         }
+        value = value.checked_mul(10)?.checked_add(next)?;
+        rest = after;
     }
+    step(text.len() - rest.len() + 1);
+    Some(rest)
+}
+
+fn digit(octet: u8) -> Option<u64> {
+    is_digit(octet).then(|| u64::from(octet - b'0'))
 }
 
 /// Dot-separated words; of those before `+`, numbers have no leading zero.

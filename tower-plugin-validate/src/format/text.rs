@@ -2,6 +2,7 @@
 
 use super::scan::step;
 
+#[inline(never)]
 pub(super) fn is_display_name(text: &[u8]) -> bool {
     step(text.len());
     let Ok(text) = core::str::from_utf8(text) else {

@@ -2,6 +2,7 @@
 
 use super::scan::{ALNUM, HYPHEN, PCHAR, QUESTION, SLASH, Scan};
 
+#[inline(never)]
 pub(super) fn is_urn(text: &[u8]) -> bool {
     let Some((scheme, rest)) = text.split_at_checked(4) else {
         return false;

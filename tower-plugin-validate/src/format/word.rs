@@ -4,6 +4,7 @@ use super::scan::step;
 use crate::octets::{all, any_pair, is_digit, is_letter};
 
 /// A letter, then letters, digits, `_`, `-` and dots that stand alone and not at the end.
+#[inline(never)]
 pub(super) fn is_name(text: &[u8]) -> bool {
     step(text.len());
     let allowed = |b| is_letter(b) | is_digit(b) | (b == b'.') | (b == b'_') | (b == b'-');

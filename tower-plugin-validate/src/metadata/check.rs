@@ -42,9 +42,7 @@ impl Check {
             Self::Integer { min, max, .. } => {
                 integer(value).is_some_and(|value| (*min..=*max).contains(&value))
             }
-            Self::OneOf { values, .. } => values
-                .binary_search_by(|listed| (**listed).cmp(value))
-                .is_ok(),
+            Self::OneOf { values, .. } => is_one_of(values, value),
             #[cfg(feature = "pattern")]
             Self::Pattern(pattern) => pattern.is_match(value),
             Self::Url(rule) => rule.check(value).is_ok(),
@@ -92,6 +90,13 @@ impl fmt::Debug for Check {
             Self::Url(rule) => f.debug_tuple("Url").field(rule).finish(),
         }
     }
+}
+
+/// Whether it is in a sorted list.
+#[inline(never)]
+fn is_one_of(values: &[Box<[u8]>], value: &[u8]) -> bool {
+    let found = values.binary_search_by(|listed| (**listed).cmp(value));
+    found.is_ok()
 }
 
 /// `-?(0|[1-9][0-9]*)` that fits into 64 bits; not `-0`.
