@@ -484,6 +484,47 @@ fn f46_f47_f50_the_metadata_of_a_message_is_limited_entry_by_entry_and_in_total(
     );
 }
 
+#[test]
+fn a_fault_of_an_entry_has_a_reason_and_words_and_nothing_of_the_entry() {
+    let entries = Entries::plugin()
+        .with_count(2)
+        .with_key_bytes(8)
+        .with_value_bytes(16)
+        .with_total_bytes(24);
+    type Map = &'static [(&'static str, &'static str)];
+    let cases: [(Map, &str, &str); 6] = [
+        (
+            &[("a", ""), ("b", ""), ("s3cr3t", "")],
+            "METADATA_COUNT",
+            "too many",
+        ),
+        (&[("s3cr3t..", "")], "METADATA_KEY", "must be a letter"),
+        (&[("s3cr3tkey", "")], "METADATA_KEY_SIZE", "key is too long"),
+        (
+            &[("a", "s3cr3t 90123456"), ("b", "s3cr3t89")],
+            "METADATA_SIZE",
+            "together",
+        ),
+        (
+            &[("a", "s3cr3t\u{85}")],
+            "METADATA_VALUE_CHARS",
+            "control character",
+        ),
+        (
+            &[("a", "s3cr3t 8901234567")],
+            "METADATA_VALUE_SIZE",
+            "value is too long",
+        ),
+    ];
+    for (map, reason, words) in cases {
+        let fault = entries.check(map.iter().copied()).unwrap_err();
+        assert_eq!(fault.reason(), reason);
+        let told = fault.to_string();
+        assert!(told.contains(words), "{told}");
+        assert!(!format!("{told}{fault:?}").contains("s3cr3t"));
+    }
+}
+
 #[cfg(feature = "pattern")]
 #[test]
 fn patterns_match_the_whole_value_in_a_table_of_limited_size() {

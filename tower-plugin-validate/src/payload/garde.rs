@@ -181,3 +181,6 @@ const RULES: &[(&str, &str, &str)] = &[
     ("suffix_missing", "SUFFIX", "must end as is asked for"),
     ("url_invalid", "URL", "must be a URL"),
 ];
+
+#[cfg(test)]
+mod tests;

@@ -91,6 +91,69 @@ fn only_urls_of_public_hosts_pass() {
 }
 
 #[test]
+fn a_refusal_says_what_would_be_right_and_nothing_of_the_url() {
+    let rule = UrlRule::https().with_hosts(Hosts::new(["a.b"]).unwrap());
+    let public = UrlRule::https();
+    let long = format!("https://a.b/s3cr3t{}", "a".repeat(2048));
+    let cases = [
+        (
+            &rule,
+            "https://a.b/#s3cr3t",
+            "URL_CHARS",
+            "a fragment or characters",
+        ),
+        (
+            &rule,
+            "https://s3cr3t_/",
+            "URL_HOST",
+            "a host name or a plain address",
+        ),
+        (
+            &rule,
+            "https://s3cr3t.b/",
+            "URL_HOST_NOT_ALLOWED",
+            "a host that is allowed",
+        ),
+        (
+            &public,
+            "https://s3cr3t.local/",
+            "URL_HOST_NOT_PUBLIC",
+            "a public host",
+        ),
+        (
+            &rule,
+            "https://a.b/s3cr3t/../c",
+            "URL_PATH",
+            "in canonical form",
+        ),
+        (
+            &rule,
+            "https://a.b:s3cr3t/",
+            "URL_PORT",
+            "a port from 1 to 65535",
+        ),
+        (&rule, "s3cr3t://a.b/", "URL_SCHEME", "an allowed scheme"),
+        (&rule, &long, "URL_SIZE", "at most 2048 bytes"),
+        (
+            &rule,
+            "https://s3cr3t@a.b/",
+            "URL_USER_INFORMATION",
+            "without user information",
+        ),
+    ];
+    for (rule, url, reason, words) in cases {
+        let invalid = rule.check(url).unwrap_err();
+        assert_eq!(invalid.reason(), reason, "{url}");
+        let told = invalid.to_string();
+        assert!(
+            told.starts_with("must be a URL ") && told.contains(words),
+            "{told}"
+        );
+        assert!(!format!("{told}{invalid:?}").contains("s3cr3t"));
+    }
+}
+
+#[test]
 fn no_url_leads_to_an_address_that_is_not_public() {
     for text in NOT_PUBLIC {
         let address: IpAddr = text.parse().unwrap();

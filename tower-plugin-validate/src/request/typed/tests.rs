@@ -153,6 +153,105 @@ fn what_is_wrong_is_told_by_field_and_without_values() {
     assert!(!format!("{told:?}").contains("s3cr3t"));
 }
 
+/// Reads one field, `x-a`, into a type.
+fn read<T>(value: &str) -> Result<T, (String, &'static str)>
+where
+    T: serde::de::DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    #[derive(Deserialize)]
+    struct One<T> {
+        #[serde(rename = "x-a")]
+        a: T,
+    }
+    let typed = TypedMetadata::of::<One<T>>().unwrap();
+    match parse::<One<T>>(&typed, &[("x-a", value)]) {
+        Ok(one) => Ok(one.a.clone()),
+        Err(wrong) => Err(wrong[0].clone()),
+    }
+}
+
+#[test]
+fn numbers_of_every_size_end_where_their_type_does() {
+    fn ends<T>(least: &str, most: &str, beyond: [&str; 2])
+    where
+        T: serde::de::DeserializeOwned + ToString + Clone + Send + Sync + 'static,
+    {
+        for number in [least, most] {
+            assert_eq!(read::<T>(number).map(|n| n.to_string()), Ok(number.into()));
+        }
+        for number in beyond {
+            let wrong = read::<T>(number).map(|n| n.to_string());
+            assert_eq!(wrong, Err(("header.x-a".into(), "NUMBER")), "{number}");
+        }
+    }
+    ends::<i8>("-128", "127", ["-129", "128"]);
+    ends::<i16>("-32768", "32767", ["-32769", "32768"]);
+    ends::<i32>("-2147483648", "2147483647", ["-2147483649", "2147483648"]);
+    ends::<u8>("0", "255", ["-1", "256"]);
+    ends::<u32>("0", "4294967295", ["-1", "4294967296"]);
+    ends::<u64>("0", "18446744073709551615", ["-1", "18446744073709551616"]);
+    let (low, high) = (i128::MIN.to_string(), i128::MAX.to_string());
+    ends::<i128>(&low, &high, ["", "1e3"]);
+    ends::<u128>("0", &u128::MAX.to_string(), ["-1", "0x1"]);
+    ends::<f32>("-0.5", "16777216", ["1e39", "-inf"]);
+}
+
+#[test]
+fn a_character_and_octets_are_read_as_they_are() {
+    assert_eq!(read::<char>("\u{e9}"), Ok('\u{e9}'));
+    let wrong = read::<char>("s3cr3t");
+    assert_eq!(wrong, Err(("header.x-a".into(), "FORMAT")));
+    #[derive(Debug, Deserialize)]
+    struct Octets {
+        // Not a name of binary values: nothing is decoded.
+        #[serde(rename = "x-a", deserialize_with = "borrowed")]
+        a: Vec<u8>,
+    }
+    fn borrowed<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        struct Bytes;
+        impl serde::de::Visitor<'_> for Bytes {
+            type Value = Vec<u8>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
+        }
+        from.deserialize_bytes(Bytes)
+    }
+    let typed = TypedMetadata::of::<Octets>().unwrap();
+    let octets = parse::<Octets>(&typed, &[("x-a", "AAE\u{e9}")]).unwrap();
+    assert_eq!(octets.a, "AAE\u{e9}".as_bytes());
+}
+
+#[test]
+fn what_has_no_form_in_a_field_is_an_error_when_its_type_is_named() {
+    #[derive(Deserialize)]
+    struct One<T> {
+        #[expect(dead_code, reason = "only its shape matters")]
+        x_a: T,
+    }
+    #[derive(Deserialize)]
+    struct Unit;
+    #[derive(Deserialize)]
+    #[expect(dead_code, reason = "only its shape matters")]
+    struct Pair(u8, u8);
+    fn refused<T: serde::de::DeserializeOwned + Send + Sync + 'static>() {
+        let named = TypedMetadata::of::<One<T>>();
+        assert!(named.is_err(), "{}", type_name::<T>());
+    }
+    refused::<std::collections::BTreeMap<String, String>>();
+    refused::<(u8, u8)>();
+    refused::<Pair>();
+    refused::<()>();
+    refused::<Unit>();
+    refused::<Option<Pair>>();
+    refused::<Vec<Pair>>();
+}
+
 #[test]
 fn a_type_that_fields_cannot_be_read_into_is_an_error_when_it_is_named() {
     #[derive(Deserialize)]
