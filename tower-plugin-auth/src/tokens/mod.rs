@@ -75,6 +75,15 @@ struct Inner<S> {
     checks: Checks,
 }
 
+impl<S> Inner<S> {
+    /// Of what no store needs to be asked.
+    #[inline(never)]
+    fn refused<V, W>(&self, reason: InvalidReason) -> Answer<Result<V, VerifyError>, W> {
+        self.checks.count(Outcome::Refused(reason));
+        Answer::Ready(Err(reason.into()))
+    }
+}
+
 impl<S: TokenStore> Tokens<S> {
     /// Starts from a store and the keys its digests are made under; see [`TokensBuilder`] for the rest.
     pub fn builder(store: S, keys: KeyRing) -> TokensBuilder<S> {
@@ -147,14 +156,8 @@ impl<S: TokenStore> Tokens<S> {
     ) -> Answer<Result<Verified, VerifyError>, Verifying<S>> {
         let presented = match PresentedToken::parse(text) {
             Ok(presented) if presented.kind() == expected => presented,
-            other => {
-                let reason = match other {
-                    Ok(_) => InvalidReason::WrongKind,
-                    Err(malformed) => InvalidReason::Malformed(malformed),
-                };
-                self.0.checks.count(Outcome::Refused(reason));
-                return Answer::Ready(Err(reason.into()));
-            }
+            Ok(_) => return self.0.refused(InvalidReason::WrongKind),
+            Err(malformed) => return self.0.refused(InvalidReason::Malformed(malformed)),
         };
         match self.0.store.get(&presented.id()) {
             Answer::Ready(found) => match self.0.decide(&presented, found) {
