@@ -140,16 +140,18 @@ fn comparisons() -> Vec<Comparison> {
         alike("check: digest's first or last byte", || {
             Engine::probe([Kind::DigestWrongAt(0), Kind::DigestWrongAt(31)])
         }),
-        alike("check: known or unknown id", || {
-            Engine::probe([Kind::WrongAt(LAST), Kind::Unknown])
-        }),
         alike("tokens: twice the same", || {
             InMemory::probe([Kind::WrongAt(LAST), Kind::WrongAt(LAST)])
         }),
         alike("tokens: first or last byte wrong", || {
             InMemory::probe([Kind::WrongAt(FIRST), Kind::WrongAt(LAST)])
         }),
-        // Whether a lookup finds something shows. An id is no secret: it is shown, logged and revoked by.
+        // There is no branch between the two, and yet a tenth of a nanosecond or two in favour of either, which
+        // changes with every build. An id is no secret: it is shown, logged and revoked by.
+        told("check: known or unknown id", || {
+            Engine::probe([Kind::WrongAt(LAST), Kind::Unknown])
+        }),
+        // Whether a lookup finds something shows.
         told("tokens: known or unknown id", || {
             InMemory::probe([Kind::WrongAt(LAST), Kind::Unknown])
         }),
