@@ -17,16 +17,20 @@ fn keys(folder: &TempDir) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+fn log(folder: &TempDir) -> String {
+    folder.path().join("audit").to_str().unwrap().to_owned()
+}
+
+/// The first file of the log.
+fn written(folder: &TempDir) -> String {
+    fs::read_to_string(folder.path().join("audit.00000001.jsonl")).unwrap()
+}
+
 #[tokio::test]
 async fn refusals_tokens_grants_and_admissions_are_written_down_and_no_secret_is() {
     let folder = TempDir::new().unwrap();
-    let (log, keys) = (folder.path().join("audit"), keys(&folder));
-    let arguments = [
-        "--audit-file",
-        log.to_str().unwrap(),
-        "--audit-key-file",
-        &keys,
-    ];
+    let (log, keys) = (log(&folder), keys(&folder));
+    let arguments = ["--audit-file", &log, "--audit-key-file", &keys];
     let host = Host::with(&arguments).await;
     let admin = Admin::of(&host);
     let plugin = host.admit("p").await;
@@ -55,7 +59,7 @@ async fn refusals_tokens_grants_and_admissions_are_written_down_and_no_secret_is
         (&report["intact"], &report["found"]),
         (&json!(true), &json!(0))
     );
-    let text = fs::read_to_string(folder.path().join("audit.00000001.jsonl")).unwrap();
+    let text = written(&folder);
     let lines: Vec<Value> = text
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -108,10 +112,10 @@ async fn refusals_tokens_grants_and_admissions_are_written_down_and_no_secret_is
 async fn a_call_to_a_capability_is_written_down_where_that_is_asked_for() {
     for (which, expected) in [("all", 1), ("counted", 0), ("none", 0)] {
         let folder = TempDir::new().unwrap();
-        let (log, keys) = (folder.path().join("audit"), keys(&folder));
+        let (log, keys) = (log(&folder), keys(&folder));
         let host = Host::with(&[
             "--audit-file",
-            log.to_str().unwrap(),
+            &log,
             "--audit-key-file",
             &keys,
             "--audit-grant-uses",
@@ -136,7 +140,7 @@ async fn a_call_to_a_capability_is_written_down_where_that_is_asked_for() {
             .await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert!(host.state.flush_audit());
-        let lines = fs::read_to_string(folder.path().join("audit.00000001.jsonl")).unwrap();
+        let lines = written(&folder);
         let uses: Vec<_> = lines
             .lines()
             .filter(|line| line.contains("grant_used"))
@@ -150,13 +154,8 @@ async fn a_call_to_a_capability_is_written_down_where_that_is_asked_for() {
 #[tokio::test]
 async fn what_was_recorded_is_on_disk_when_the_host_has_ended() {
     let folder = TempDir::new().unwrap();
-    let (log, keys) = (folder.path().join("audit"), keys(&folder));
-    let arguments = [
-        "--audit-file",
-        log.to_str().unwrap(),
-        "--audit-key-file",
-        &keys,
-    ];
+    let (log, keys) = (log(&folder), keys(&folder));
+    let arguments = ["--audit-file", &log, "--audit-key-file", &keys];
     for run in 1..=2 {
         let program = Program::with(&arguments, &[]).await;
         let said = crate::process::paste_with(&program.script, &[]).await;
@@ -164,12 +163,12 @@ async fn what_was_recorded_is_on_disk_when_the_host_has_ended() {
         let (status, errors) = program.signal("-TERM").await;
         assert_eq!(status.code(), Some(0), "{errors}");
         assert!(!errors.contains("--audit-file"), "{errors}");
-        let text = fs::read_to_string(folder.path().join("audit.00000001.jsonl")).unwrap();
+        let text = written(&folder);
         let refused = text.matches("excess_rate_limit_exceeded").count();
         assert_eq!(refused, run, "{text}");
     }
     let verified = tokio::process::Command::new(env!("CARGO_BIN_EXE_audit"))
-        .args(["verify", log.to_str().unwrap(), "--keys", &keys])
+        .args(["verify", &log, "--keys", &keys])
         .output()
         .await
         .unwrap();

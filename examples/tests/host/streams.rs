@@ -232,23 +232,10 @@ async fn f60_a_chunk_arrives_before_the_next_is_sent_and_trailers_at_the_end() {
 #[tokio::test]
 async fn f60_a_request_is_streamed_while_the_answer_already_comes() {
     let app = Router::new().fallback(async |request: AxumRequest| request.into_body());
-    let address = serve(app).await;
     let host = Host::with(&[&LOOPBACK[..], &["--provider-timeout", "1s"]].concat()).await;
-    let plugin = host.admit("echo").await;
-    host.provide(&plugin, "logger", &format!("http://{address}"))
-        .await;
-    let (chunks, sent) = mpsc::channel::<Result<Frame<Bytes>, Infallible>>(1);
-    let request = http::Request::post(host.url(&format!("/services/logger/{}/Echo", plugin.id)))
-        .header("authorization", format!("Bearer {}", plugin.token))
-        .header("x-plugin-runtime-id", &plugin.id)
-        .header("content-type", "application/grpc")
-        .body(StreamBody::new(ReceiverStream::new(sent)))
-        .unwrap();
-    let client = Client::builder(TokioExecutor::new())
-        .http2_only(true)
-        .build_http();
-    let answer = timeout(WAIT, client.request(request)).await.unwrap();
-    let mut answer = answer.unwrap();
+    let plugin = provide(&host, app).await;
+    let (chunks, answer) = open(&host, &plugin, &plugin).await;
+    let mut answer = answer.await;
     for chunk in ["ping", "pong"] {
         chunks
             .send(Ok(Frame::data(Bytes::from(chunk))))

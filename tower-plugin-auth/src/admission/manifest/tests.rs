@@ -939,17 +939,15 @@ async fn nobody_can_depend_on_a_plugin_in_quarantine_or_one_that_came_by_other_m
 
     admission.admit(&of(&store)).unwrap().confirm().unwrap();
     assert!(admission.admit(&of(&cache)).is_ok());
-    let keys = crate::token::KeyRing::random(&SystemRng).unwrap();
-    let tokens = crate::Tokens::builder(crate::MemoryStore::new(10).unwrap(), keys);
-    let tokens = tokens.build().unwrap();
+    let tokens = tokens();
     let suspect = Suspect::Plugin(store.clone());
     admission.quarantine(&tokens, &suspect).await.unwrap();
     admission.release(&suspect);
     assert!(admission.admit(&of(&cache)).is_err());
 }
 
-#[tokio::test]
-async fn nobody_can_depend_on_what_a_peer_in_quarantine_has_run() {
+/// One that admits by a manifest of a store and a cache, which depends on it.
+fn of_cache_and_store() -> Admission {
     let admission = Admission::builder(Rule::Manifest)
         .with_manifests(policy())
         .with_clock(ManualClock::new())
@@ -960,11 +958,21 @@ async fn nobody_can_depend_on_what_a_peer_in_quarantine_has_run() {
     admission
         .install_manifest(&signed(&document([store, cache], json!({}))))
         .unwrap();
-    let (store, cache) = (name("store"), name("cache"));
-    let of = |name| Applicant::new(name).with_artifact(Artifact::of(PROGRAM));
+    admission
+}
+
+fn tokens() -> crate::Tokens<crate::MemoryStore> {
     let keys = crate::token::KeyRing::random(&SystemRng).unwrap();
     let tokens = crate::Tokens::builder(crate::MemoryStore::new(10).unwrap(), keys);
-    let tokens = tokens.build().unwrap();
+    tokens.build().unwrap()
+}
+
+#[tokio::test]
+async fn nobody_can_depend_on_what_a_peer_in_quarantine_has_run() {
+    let admission = of_cache_and_store();
+    let (store, cache) = (name("store"), name("cache"));
+    let of = |name| Applicant::new(name).with_artifact(Artifact::of(PROGRAM));
+    let tokens = tokens();
     let [a, b] = ["a", "b"].map(|name| tower_plugin_core::Principal::new("mtls-dns", name));
     for peer in [&a, &b] {
         let admitted = admission.admit(&of(&store).with_peer(peer)).unwrap();
@@ -995,21 +1003,10 @@ async fn nobody_can_depend_on_what_a_peer_in_quarantine_has_run() {
 /// Of the two, whoever comes later has to know of the other.
 #[test]
 fn a_plugin_that_arrives_while_it_is_put_in_quarantine_is_not_there() {
-    let admission = Admission::builder(Rule::Manifest)
-        .with_manifests(policy())
-        .with_clock(ManualClock::new())
-        .build()
-        .unwrap();
-    let store = plugin(json!({"name": "store", "filename": "store.so"}));
-    let cache = plugin(json!({"dependencies": ["store"]}));
-    admission
-        .install_manifest(&signed(&document([store, cache], json!({}))))
-        .unwrap();
+    let admission = of_cache_and_store();
     let (store, cache) = (name("store"), name("cache"));
     let of = |name| Applicant::new(name).with_artifact(Artifact::of(PROGRAM));
-    let keys = crate::token::KeyRing::random(&SystemRng).unwrap();
-    let tokens = crate::Tokens::builder(crate::MemoryStore::new(10).unwrap(), keys);
-    let (tokens, suspect) = (tokens.build().unwrap(), Suspect::Plugin(store.clone()));
+    let (tokens, suspect) = (tokens(), Suspect::Plugin(store.clone()));
     let admitted = admission.admit(&of(&store)).unwrap();
     std::thread::scope(|scope| {
         let held = admission.0.shelf.as_ref().unwrap().hold();

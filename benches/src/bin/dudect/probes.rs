@@ -1,170 +1,21 @@
-//! Tries to learn something about tokens from how long a check takes: `just dudect`.
-//!
-//! A leak shows again and again; what a busy machine makes up does not. So a comparison holds if one of
-//! three attempts finds nothing, and a control that leaks must be found out by each.
-//!
-//! Where code, stack and heap happen to lie makes some tenths of a nanosecond between two inputs, in favour of either,
-//! for as long as a process lives. So each attempt is spread over many processes.
+//! What is measured.
 
 use std::{
     hint::black_box,
-    process::{Command, ExitCode, Stdio},
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use clap::Parser;
 use futures_util::FutureExt;
 use tower_plugin_auth::{
     Answer, Clock, MemoryStore, Principal, SystemClock, SystemRng, TokenStore, Tokens,
     token::{KeyRing, Pepper, PresentedToken, Record, Rng, TOKEN_LEN, TokenKind, check, mint},
 };
-use tower_plugin_benches::dudect::{Class, Finding, Probe, Taken, measure};
-
-/// Compares how long checks of tokens take that must not be told apart.
-#[derive(Parser)]
-struct Arguments {
-    /// How often each attempt measures.
-    #[arg(long, default_value_t = 500_000)]
-    measurements: usize,
-    /// Over how many processes an attempt is spread.
-    #[arg(long, default_value_t = 2_000)]
-    processes: usize,
-    /// Run only the comparisons whose name contains this.
-    #[arg(long, value_name = "NAME", default_value = "")]
-    filter: String,
-    /// Print the measurements of the comparison of this place in the list, and no more.
-    #[arg(long, hide = true)]
-    measure: Option<usize>,
-}
-
-struct Comparison {
-    name: &'static str,
-    /// What is expected of the largest |t|.
-    bound: Bound,
-    set_up: fn() -> Box<dyn Probe>,
-}
-
-enum Bound {
-    Above(f64),
-    Below(f64),
-    /// The figure is of interest, and nothing that is secret hangs on it.
-    None,
-}
-
-fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    if let Some(at) = arguments.measure {
-        let mut probe = (comparisons()[at].set_up)();
-        for (class, took) in measure(&mut *probe, arguments.measurements) {
-            println!("{class:?} {took}");
-        }
-        return ExitCode::SUCCESS;
-    }
-    let mut failed = false;
-    for (at, Comparison { name, bound, .. }) in comparisons().into_iter().enumerate() {
-        if !name.contains(&arguments.filter) {
-            continue;
-        }
-        let attempt = |_| Finding::of(&in_many_processes(at, &arguments));
-        let attempts: Vec<_> = (0..ATTEMPTS).map(attempt).collect();
-        let least = attempts.iter().map(|found| found.t);
-        let least = least.fold(f64::INFINITY, f64::min);
-        let (held, wanted) = match bound {
-            Bound::Above(bound) => (least > bound, format!("above {bound}")),
-            Bound::Below(bound) => (least < bound, format!("below {bound}")),
-            Bound::None => (true, "told, not judged".to_owned()),
-        };
-        failed |= !held;
-        let verdict = if held { "held" } else { "FAILED" };
-        let shown = |found: &Finding| format!("{:.2} ({:+.2} ns)", found.t, found.nanos);
-        let shown: Vec<_> = attempts.iter().map(shown).collect();
-        println!(
-            "{name:<36} |t| {:<52} {wanted}: {verdict}",
-            shown.join(", ")
-        );
-    }
-    if failed {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    }
-}
-
-fn in_many_processes(at: usize, arguments: &Arguments) -> Vec<Taken> {
-    let this = std::env::current_exe().expect("a path");
-    let measurements = (arguments.measurements / arguments.processes).max(1);
-    let mut taken = Vec::new();
-    for _ in 0..arguments.processes {
-        let mut command = Command::new(&this);
-        command.args(["--measure", &at.to_string()]);
-        command.args(["--measurements", &measurements.to_string()]);
-        let output = command.stderr(Stdio::inherit()).output().expect("started");
-        assert!(output.status.success(), "{}", output.status);
-        let lines = String::from_utf8(output.stdout).expect("text");
-        taken.extend(lines.lines().map(|line| match line.split_once(' ') {
-            Some(("A", took)) => (Class::A, took.parse().expect("a number")),
-            Some(("B", took)) => (Class::B, took.parse().expect("a number")),
-            _ => panic!("{line}"),
-        }));
-    }
-    taken
-}
-
-fn comparisons() -> Vec<Comparison> {
-    let alike = |name, set_up| Comparison {
-        name,
-        bound: Bound::Below(4.5),
-        set_up,
-    };
-    let told = |name, set_up| Comparison {
-        name,
-        bound: Bound::None,
-        set_up,
-    };
-    vec![
-        Comparison {
-            name: "control: a compare that stops early",
-            bound: Bound::Above(10.0),
-            set_up: || Box::new(Leaky::new()),
-        },
-        alike("control: twice the same", || {
-            Engine::probe([Kind::WrongAt(LAST), Kind::WrongAt(LAST)])
-        }),
-        alike("check: right, or last byte wrong", || {
-            Engine::probe([Kind::Right, Kind::WrongAt(LAST)])
-        }),
-        alike("check: first or last byte wrong", || {
-            Engine::probe([Kind::WrongAt(FIRST), Kind::WrongAt(LAST)])
-        }),
-        alike("check: digest's first or last byte", || {
-            Engine::probe([Kind::DigestWrongAt(0), Kind::DigestWrongAt(31)])
-        }),
-        alike("tokens: twice the same", || {
-            InMemory::probe([Kind::WrongAt(LAST), Kind::WrongAt(LAST)])
-        }),
-        alike("tokens: first or last byte wrong", || {
-            InMemory::probe([Kind::WrongAt(FIRST), Kind::WrongAt(LAST)])
-        }),
-        // There is no branch between the two, and yet a tenth of a nanosecond or two in favour of either, which
-        // changes with every build. An id is no secret: it is shown, logged and revoked by.
-        told("check: known or unknown id", || {
-            Engine::probe([Kind::WrongAt(LAST), Kind::Unknown])
-        }),
-        // Whether a lookup finds something shows.
-        told("tokens: known or unknown id", || {
-            InMemory::probe([Kind::WrongAt(LAST), Kind::Unknown])
-        }),
-        // The answer says as much.
-        told("tokens: right, or last byte wrong", || {
-            InMemory::probe([Kind::Right, Kind::WrongAt(LAST)])
-        }),
-    ]
-}
+use tower_plugin_benches::dudect::{Class, Probe};
 
 /// What an attacker sends, or what a store has kept of it.
 #[derive(Clone, Copy)]
-enum Kind {
+pub(super) enum Kind {
     Right,
     /// A byte of the secret is another.
     WrongAt(usize),
@@ -209,7 +60,7 @@ impl Base {
     fn sample(&self, kind: Kind) -> Sample {
         let (mut random, mut record) = (self.random, self.record.clone());
         let is_known = !matches!(kind, Kind::Unknown);
-        let [another, ..]: [u8; RANDOM] = crate::random();
+        let [another, ..]: [u8; RANDOM] = self::random();
         let another = another.max(1);
         match kind {
             Kind::Right => {}
@@ -278,7 +129,7 @@ impl Samples {
 /// The engine's verdict on a token and a record.
 ///
 /// Asked of several, so that where a record lies in its cache lines, and what stands in for one, is any place.
-struct Engine {
+pub(super) struct Engine {
     places: Vec<Place>,
     turn: usize,
 }
@@ -294,7 +145,7 @@ struct Place {
 }
 
 impl Engine {
-    fn probe(kinds: [Kind; 2]) -> Box<dyn Probe> {
+    pub(super) fn probe(kinds: [Kind; 2]) -> Box<dyn Probe> {
         let place = |_| {
             let gap = |random| vec![0; 16 * usize::from(random)];
             let [one, other, ..] = random();
@@ -350,7 +201,7 @@ impl Place {
 }
 
 /// All of a check: the text taken apart, the record looked up among others, the clock read.
-struct InMemory {
+pub(super) struct InMemory {
     tokens: Tokens<Arc<MemoryStore>>,
     store: Arc<MemoryStore>,
     base: Record,
@@ -359,7 +210,7 @@ struct InMemory {
 }
 
 impl InMemory {
-    fn probe(kinds: [Kind; 2]) -> Box<dyn Probe> {
+    pub(super) fn probe(kinds: [Kind; 2]) -> Box<dyn Probe> {
         let base = Base::new();
         let store = Arc::new(MemoryStore::new(10_000).expect("not zero"));
         let keep = |record: &Record| {
@@ -400,13 +251,13 @@ impl Probe for InMemory {
 }
 
 /// What a check would be if it compared as `==` may.
-struct Leaky {
+pub(super) struct Leaky {
     expected: [u8; 32],
     presented: [u8; 32],
 }
 
 impl Leaky {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             expected: [7; 32],
             presented: [7; 32],
@@ -455,9 +306,8 @@ fn keys() -> KeyRing {
 
 /// Id and secret.
 const RANDOM: usize = 16 + 32;
-const FIRST: usize = 16;
-const LAST: usize = 47;
+pub(super) const FIRST: usize = 16;
+pub(super) const LAST: usize = 47;
 /// Few enough to stay in the cache.
 const SAMPLES: usize = 32;
 const PLACES: usize = 8;
-const ATTEMPTS: usize = 3;
