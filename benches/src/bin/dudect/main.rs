@@ -36,6 +36,8 @@ struct Comparison {
     name: &'static str,
     /// What is expected of the largest |t|.
     bound: Bound,
+    /// In one of how many processes it is measured.
+    one_in: usize,
     set_up: fn() -> Box<dyn Probe>,
 }
 
@@ -56,11 +58,18 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let mut failed = false;
-    for (at, Comparison { name, bound, .. }) in comparisons().into_iter().enumerate() {
+    for (at, comparison) in comparisons().into_iter().enumerate() {
+        let Comparison {
+            name,
+            bound,
+            one_in,
+            ..
+        } = comparison;
         if !name.contains(&arguments.filter) {
             continue;
         }
-        let attempt = |_| Finding::of(&in_many_processes(at, &arguments));
+        let processes = (arguments.processes / one_in).max(1);
+        let attempt = |_| Finding::of(&in_many_processes(at, processes, &arguments));
         let attempts: Vec<_> = (0..ATTEMPTS).map(attempt).collect();
         let least = attempts.iter().map(|found| found.t);
         let least = least.fold(f64::INFINITY, f64::min);
@@ -85,11 +94,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn in_many_processes(at: usize, arguments: &Arguments) -> Vec<Taken> {
+fn in_many_processes(at: usize, processes: usize, arguments: &Arguments) -> Vec<Taken> {
     let this = std::env::current_exe().expect("a path");
     let measurements = (arguments.measurements / arguments.processes).max(1);
     let mut taken = Vec::new();
-    for _ in 0..arguments.processes {
+    for _ in 0..processes {
         let mut command = Command::new(&this);
         command.args(["--measure", &at.to_string()]);
         command.args(["--measurements", &measurements.to_string()]);
@@ -109,17 +118,20 @@ fn comparisons() -> Vec<Comparison> {
     let alike = |name, set_up| Comparison {
         name,
         bound: Bound::Below(4.5),
+        one_in: 1,
         set_up,
     };
     let told = |name, set_up| Comparison {
         name,
         bound: Bound::None,
+        one_in: 1,
         set_up,
     };
     vec![
         Comparison {
             name: "control: a compare that stops early",
             bound: Bound::Above(10.0),
+            one_in: 1,
             set_up: || Box::new(Leaky::new()),
         },
         alike("control: twice the same", || {
@@ -141,10 +153,14 @@ fn comparisons() -> Vec<Comparison> {
             InMemory::probe([Kind::WrongAt(FIRST), Kind::WrongAt(LAST)])
         }),
         // There is no branch between the two, and yet a tenth of a nanosecond or two in favour of either, which
-        // changes with every build. An id is no secret: it is shown, logged and revoked by.
-        told("check: known or unknown id", || {
-            Engine::probe([Kind::WrongAt(LAST), Kind::Unknown])
-        }),
+        // changes with every build: all measurements find that. A fifth of them still finds a nanosecond, and a
+        // digest that is not made is a hundred. An id is no secret: it is shown, logged and revoked by.
+        Comparison {
+            one_in: 5,
+            ..alike("check: known or unknown id", || {
+                Engine::probe([Kind::WrongAt(LAST), Kind::Unknown])
+            })
+        },
         // Whether a lookup finds something shows.
         told("tokens: known or unknown id", || {
             InMemory::probe([Kind::WrongAt(LAST), Kind::Unknown])
