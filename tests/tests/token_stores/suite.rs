@@ -1,22 +1,32 @@
 //! What every store must do. Each check gets an empty store of its own.
 
-use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use tokio::{sync::Barrier, task::JoinSet};
 use tower_plugin_auth::{
     InsertError, IssueError, ManualClock, NewToken, Principal, RotateError, TokenEvent, TokenStore,
     Tokens, VerifyError,
     store::{Cursor, List, Revocation},
-    token::{InvalidReason, Record, TokenKind},
+    token::{InvalidReason, KeyRing, Pepper, Record, TokenKind},
 };
 use tower_plugin_core::Clock;
 
 use crate::support::{
-    MINUTE, NANO, builder, for_somebody, found, id, minute, record, record_from, record_of, state,
+    MINUTE, NANO, builder, family, for_somebody, found, id, minute, record, record_from, record_of,
+    revocations, state,
 };
 
 /// Runs every check over the store that `$setup` makes; it is given a capacity, and what it returns
-/// beside the store lives as long.
+/// beside the store lives as long. Where `many` revocations at once take too long to prepare, it says how
+/// many will do.
 macro_rules! conformance {
     (@tests $setup:expr, $($check:ident),+ $(,)?) => {
         $(
@@ -28,6 +38,9 @@ macro_rules! conformance {
         )+
     };
     ($name:ident, $setup:expr) => {
+        $crate::suite::conformance!($name, $setup, many = 1200);
+    };
+    ($name:ident, $setup:expr, many = $many:expr) => {
         mod $name {
             #[allow(unused_imports, reason = "the setup may need none of them")]
             use super::*;
@@ -47,6 +60,7 @@ macro_rules! conformance {
                 an_owner_loses_all_and_nobody_else_any,
                 an_update_follows_the_version_before_it,
                 both_tokens_are_valid_for_the_overlap,
+                clocks_that_differ_disagree_for_that_long_and_no_longer,
                 of_64_inserts_of_one_id_one_succeeds,
                 of_64_on_one_single_use_token_one_wins,
                 of_64_rotations_of_one_token_one_succeeds,
@@ -61,6 +75,13 @@ macro_rules! conformance {
             async fn a_full_store_takes_a_token_only_for_a_dead_one() {
                 let (store, _guard) = ($setup)(3).await;
                 $crate::suite::a_full_store_takes_a_token_only_for_a_dead_one(store).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn a_revocation_of_many_is_complete_when_it_answers() {
+                let (store, _guard) = ($setup)(2000).await;
+                let store = std::sync::Arc::new(store);
+                $crate::suite::a_revocation_of_many_is_complete_when_it_answers(store, $many).await;
             }
         }
     };
@@ -256,6 +277,54 @@ pub(crate) async fn a_batch_is_revoked_whole<S: TokenStore>(store: S) {
     }
 }
 
+/// More than any store revokes in one step, while readers ask for each of them again and again.
+pub(crate) async fn a_revocation_of_many_is_complete_when_it_answers<S: TokenStore>(
+    store: Arc<S>,
+    many: u32,
+) {
+    let bystander = Principal::new("plugin", "bystander");
+    let bystander = record_from(7777, &bystander, minute(1), minute(60));
+    store.insert(bystander, minute(0)).await.unwrap();
+    let ids: Vec<_> = (0..1200).map(id).collect();
+    for (name, revocation) in revocations(&ids) {
+        for record in family(many) {
+            store.insert(record, minute(0)).await.unwrap();
+        }
+        let (start, is_over) = (Arc::new(Barrier::new(4)), Arc::new(AtomicBool::new(false)));
+        let mut readers = JoinSet::new();
+        for _ in 0..3 {
+            let (store, start) = (Arc::clone(&store), Arc::clone(&start));
+            let is_over = Arc::clone(&is_over);
+            readers.spawn(async move {
+                let mut gone = BTreeSet::new();
+                start.wait().await;
+                while !is_over.load(SeqCst) {
+                    for number in 0..many.into() {
+                        match found(&*store, number).await {
+                            Some(_) => assert!(!gone.contains(&number), "{number} came back"),
+                            None => drop(gone.insert(number)),
+                        }
+                    }
+                    assert!(found(&*store, 7777).await.is_some(), "nobody's business");
+                    tokio::task::yield_now().await;
+                }
+            });
+        }
+        start.wait().await;
+        let revoked = store.revoke(revocation).await.unwrap();
+        assert_eq!(revoked, u64::from(many), "{name}");
+        for number in 0..many.into() {
+            assert!(found(&*store, number).await.is_none(), "{name}: {number}");
+        }
+        is_over.store(true, SeqCst);
+        while let Some(read) = readers.join_next().await {
+            read.unwrap();
+        }
+        assert_eq!(store.revoke(revocation).await.unwrap(), 0, "{name}");
+    }
+    assert!(found(&*store, 7777).await.is_some());
+}
+
 pub(crate) async fn an_owner_loses_all_and_nobody_else_any<S: TokenStore>(store: S) {
     let owners = [
         ("plugin", "a"),
@@ -397,6 +466,62 @@ pub(crate) async fn both_tokens_are_valid_for_the_overlap<S: TokenStore>(store: 
     clock.advance(MINUTE);
     let third = state(&tokens, RUNTIME, third.token().expose()).await;
     assert_eq!(third, Ok(()));
+}
+
+/// One replica is five seconds behind, and one five ahead, of the one that issues.
+pub(crate) async fn clocks_that_differ_disagree_for_that_long_and_no_longer<S: TokenStore>(
+    store: S,
+) {
+    let apart = Duration::from_secs(5);
+    let (store, keys) = (Arc::new(store), || {
+        KeyRing::new(Pepper::new(1, &[7; 32]).unwrap(), []).unwrap()
+    });
+    let clock = ManualClock::new();
+    let [behind, ahead] = [ManualClock::new(), ManualClock::new()];
+    behind.set_wall(clock.wall() - apart);
+    ahead.set_wall(clock.wall() + apart);
+    let [here, behind, ahead] = [&clock, &behind, &ahead].map(|clock| {
+        let tokens = Tokens::builder(Arc::clone(&store), keys()).with_clock(clock.clone());
+        (clock, tokens.with_overlap(MINUTE).build().unwrap())
+    });
+    let pass = |time| [&here, &behind, &ahead].map(|(clock, _)| clock.advance(time));
+    let states = async |text: &str| {
+        [
+            state(&behind.1, RUNTIME, text).await,
+            state(&here.1, RUNTIME, text).await,
+            state(&ahead.1, RUNTIME, text).await,
+        ]
+    };
+    let expired = Err(InvalidReason::Expired);
+    let new = || for_somebody(RUNTIME).with_ttl(MINUTE * 10);
+
+    let issued = here.1.issue(new()).await.unwrap();
+    let text = issued.token().expose();
+    assert_eq!(states(text).await, [Ok(()); 3], "none is too early");
+    pass(MINUTE * 10 - apart - NANO);
+    assert_eq!(states(text).await, [Ok(()); 3]);
+    pass(NANO);
+    assert_eq!(states(text).await, [Ok(()), Ok(()), expired]);
+    pass(apart);
+    assert_eq!(states(text).await, [Ok(()), expired, expired]);
+    pass(apart - NANO);
+    assert_eq!(states(text).await, [Ok(()), expired, expired]);
+    pass(NANO);
+    assert_eq!(states(text).await, [expired; 3]);
+
+    // Of an overlap so much may be missing; beyond it, what is on its way is taken for reused.
+    let first = here.1.issue(new()).await.unwrap();
+    let second = here.1.rotate(&first.token().id()).await.unwrap();
+    let (old, new) = (first.token().expose(), second.token().expose());
+    pass(MINUTE - apart - NANO);
+    assert_eq!(states(old).await, [Ok(()); 3]);
+    pass(NANO);
+    assert_eq!(state(&here.1, RUNTIME, old).await, Ok(()));
+    assert_eq!(state(&here.1, RUNTIME, new).await, Ok(()));
+    let reused = state(&ahead.1, RUNTIME, old).await;
+    assert_eq!(reused, Err(InvalidReason::Reused));
+    let unknown = Err(InvalidReason::Unknown);
+    assert_eq!(states(new).await, [unknown; 3]);
 }
 
 pub(crate) async fn reuse_takes_the_family_with_it<S: TokenStore>(store: S) {
