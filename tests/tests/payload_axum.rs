@@ -103,6 +103,26 @@ impl Check for Window {
     }
 }
 
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "read by serde alone")]
+struct Point {
+    labels: BTreeMap<u8, u8>,
+    color: Color,
+    point: (f64, f64),
+}
+
+#[derive(Deserialize)]
+enum Color {
+    Blue,
+    Red,
+}
+
+impl Check for Point {
+    fn check(&self) -> Result<(), Violations> {
+        Ok(())
+    }
+}
+
 #[tokio::test]
 async fn json_is_parsed_checked_and_refused_by_field() {
     let server = Server::start().await;
@@ -164,6 +184,48 @@ async fn json_is_parsed_checked_and_refused_by_field() {
     }
     let good = json!({"customer": "alice", "lines": [line]});
     assert_eq!(server.post("/orders", &good).await, (200, json!(1)));
+}
+
+/// serde_json says of these that they are no JSON.
+#[tokio::test]
+async fn json_that_is_not_of_the_type_is_never_called_no_json() {
+    let server = Server::start().await;
+    let points = |labels: Value, color: Value, point: Value| {
+        json!({"labels": labels, "color": color, "point": point}).to_string()
+    };
+    let cases = [
+        (points(json!({}), json!(7), json!([1, 2])), "body.color"),
+        (
+            points(json!({"x": 1}), json!("Red"), json!([1, 2])),
+            "body.labels",
+        ),
+        (
+            points(json!({}), json!("Red"), json!([1, 2, 3])),
+            "body.point",
+        ),
+        (
+            points(json!({}), json!({"Red": null, "Blue": null}), json!([1, 2])),
+            "body.color",
+        ),
+        (
+            points(json!({}), json!("Red"), json!([1, 2])).replace('2', "2e999"),
+            "body.point[1]",
+        ),
+    ];
+    for (body, field) in cases {
+        let post = || Request::post("/points").header("content-type", "application/json");
+        let (status, problem) = server.send(post(), body.clone()).await;
+        assert_eq!(
+            (status, &problem["reason"]),
+            (422, &"INVALID".into()),
+            "{body}"
+        );
+        let (found, reason, _) = &errors_of(&problem)[0];
+        assert_eq!((&**found, &**reason), (field, "VALUE"), "{body}");
+        let torn = body[..body.len() - 1].to_owned();
+        let (_, problem) = server.send(post(), torn).await;
+        assert_eq!(problem["reason"], "JSON_SYNTAX", "{body}");
+    }
 }
 
 #[tokio::test]
@@ -395,6 +457,10 @@ impl Server {
                 get(async |Checked(Query(window)): Checked<Query<Window>>| window.to.to_string()),
             )
             .route("/login", post(login))
+            .route(
+                "/points",
+                post(async |Checked(Json(_)): Checked<Json<Point>>| "drawn"),
+            )
             .route("/limited", text().layer(DefaultBodyLimit::max(1000)))
             .route("/guarded", text().layer(BodyGuardLayer::new(small)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

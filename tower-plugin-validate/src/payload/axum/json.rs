@@ -7,7 +7,7 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use tower_plugin_core::{Code, Rejection, Violation};
 
 use super::{
@@ -96,14 +96,20 @@ fn unread(error: &axum::Error) -> Rejection {
 
 fn parse<T: DeserializeOwned + Check>(text: &[u8]) -> Result<T, Rejection> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let value: T = named::deserialize(&mut deserializer).map_err(|failure| {
-        match failure.source().filter(|error| !error.is_data()) {
-            Some(error) => no_json(error),
-            None => mistyped("body", StatusCode::UNPROCESSABLE_ENTITY, &failure),
-        }
-    })?;
+    let value: T =
+        named::deserialize(&mut deserializer).map_err(|failure| match failure.source() {
+            Some(error) if !error.is_data() && !is_one_text(text) => no_json(error),
+            _ => mistyped("body", StatusCode::UNPROCESSABLE_ENTITY, &failure),
+        })?;
     deserializer.end().map_err(|error| no_json(&error))?;
     in_order("body", value)
+}
+
+/// Whether it is JSON. The parser calls it bad syntax, too, where a number stands for a variant, or an array has an element
+/// more than its type.
+fn is_one_text(text: &[u8]) -> bool {
+    let parsed = std::str::from_utf8(text).map(serde_json::from_str::<IgnoredAny>);
+    matches!(parsed, Ok(Ok(_)))
 }
 
 /// Where it stops being JSON says nothing of what it holds.
