@@ -237,6 +237,7 @@ async fn what_is_no_json_or_too_much_of_it_is_refused_before_it_is_parsed() {
         body: String,
         status: u16,
         reason: &'static str,
+        detail: &'static str,
     }
     let cases = [
         Case {
@@ -245,6 +246,23 @@ async fn what_is_no_json_or_too_much_of_it_is_refused_before_it_is_parsed() {
             body: r#"{"customer": "hunter2", "lines": [}"#.into(),
             status: 400,
             reason: "JSON_SYNTAX",
+            detail: "is no JSON from line 1, column 35 on",
+        },
+        Case {
+            name: "nothing",
+            content_type: "application/json",
+            body: String::new(),
+            status: 400,
+            reason: "JSON_SYNTAX",
+            detail: "is empty",
+        },
+        Case {
+            name: "no end",
+            content_type: "application/json",
+            body: r#"{"customer": "hunter2""#.into(),
+            status: 400,
+            reason: "JSON_SYNTAX",
+            detail: "ends before its JSON does",
         },
         Case {
             name: "more than one text",
@@ -252,6 +270,7 @@ async fn what_is_no_json_or_too_much_of_it_is_refused_before_it_is_parsed() {
             body: r#"{"customer":"a","lines":[]} {}"#.into(),
             status: 400,
             reason: "JSON_SYNTAX",
+            detail: "is no JSON from line 1, column 29 on",
         },
         Case {
             name: "nested too deeply",
@@ -259,6 +278,7 @@ async fn what_is_no_json_or_too_much_of_it_is_refused_before_it_is_parsed() {
             body: "[".repeat(100_000),
             status: 400,
             reason: "JSON_DEPTH",
+            detail: "the JSON is nested too deeply",
         },
         Case {
             name: "too many members",
@@ -266,6 +286,7 @@ async fn what_is_no_json_or_too_much_of_it_is_refused_before_it_is_parsed() {
             body: format!("{{{}\"a\":1}}", "\"a\":1,".repeat(20)),
             status: 400,
             reason: "JSON_OBJECT_SIZE",
+            detail: "a JSON object has too many members",
         },
         Case {
             name: "too long",
@@ -273,6 +294,7 @@ async fn what_is_no_json_or_too_much_of_it_is_refused_before_it_is_parsed() {
             body: " ".repeat(200_001),
             status: 413,
             reason: "BODY_SIZE",
+            detail: "the body is too large",
         },
         Case {
             name: "of another type",
@@ -280,6 +302,7 @@ async fn what_is_no_json_or_too_much_of_it_is_refused_before_it_is_parsed() {
             body: "{}".into(),
             status: 415,
             reason: "CONTENT_TYPE",
+            detail: "content-type must be application/json, or end in +json",
         },
     ];
     for case in cases {
@@ -287,6 +310,7 @@ async fn what_is_no_json_or_too_much_of_it_is_refused_before_it_is_parsed() {
         let (status, problem) = server.send(request, case.body).await;
         assert_eq!(status, case.status, "{}: {problem}", case.name);
         assert_eq!(problem["reason"], case.reason, "{}", case.name);
+        assert_eq!(errors_of(&problem)[0].2, case.detail, "{}", case.name);
         assert!(!problem.to_string().contains("hunter2"));
     }
 }

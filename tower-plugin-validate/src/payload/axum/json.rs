@@ -1,4 +1,4 @@
-use std::{error::Error, pin::pin};
+use std::{borrow::Cow, error::Error, pin::pin};
 
 use axum::{
     Json, RequestExt,
@@ -40,7 +40,9 @@ where
 
 async fn read<T: DeserializeOwned + Check>(request: Request) -> Result<T, Rejection> {
     if !is_json(request.headers()) {
-        return Err(wrong_content_type());
+        return Err(wrong_content_type(
+            "content-type must be application/json, or end in +json",
+        ));
     }
     let mut scanner = JsonScanner::new(shape(&request));
     let text = body(request, |chunk| scanner.feed(chunk)).await?;
@@ -98,10 +100,10 @@ fn parse<T: DeserializeOwned + Check>(text: &[u8]) -> Result<T, Rejection> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let value: T =
         named::deserialize(&mut deserializer).map_err(|failure| match failure.source() {
-            Some(error) if !error.is_data() && !is_one_text(text) => no_json(error),
+            Some(error) if !error.is_data() && !is_one_text(text) => no_json(text, error),
             _ => mistyped("body", StatusCode::UNPROCESSABLE_ENTITY, &failure),
         })?;
-    deserializer.end().map_err(|error| no_json(&error))?;
+    deserializer.end().map_err(|error| no_json(text, &error))?;
     in_order("body", value)
 }
 
@@ -113,12 +115,13 @@ fn is_one_text(text: &[u8]) -> bool {
 }
 
 /// Where it stops being JSON says nothing of what it holds.
-fn no_json(error: &serde_json::Error) -> Rejection {
-    let at = format!(
-        "is no JSON from line {}, column {} on",
-        error.line(),
-        error.column()
-    );
+fn no_json(text: &[u8], error: &serde_json::Error) -> Rejection {
+    let (line, column) = (error.line(), error.column());
+    let at: Cow<'static, str> = match error.is_eof() {
+        true if text.is_empty() => "is empty".into(),
+        true => "ends before its JSON does".into(),
+        false => format!("is no JSON from line {line}, column {column} on").into(),
+    };
     Rejection::new(
         Code::InvalidArgument,
         "JSON_SYNTAX",
