@@ -240,3 +240,47 @@ impl Stream {
         self.waiting.end.is_none() && self.waiting.pass.iter().all(Bytes::is_empty)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use http_body_util::{BodyExt, Full};
+
+    use super::*;
+
+    fn replay(trailers: &[&'static str], rest: Option<&'static str>) -> SanitizedBody<Full<Bytes>> {
+        let trailers: HeaderMap = trailers
+            .iter()
+            .map(|name| (http::HeaderName::from_static(name), "1".parse().unwrap()))
+            .collect();
+        let trailers = (!trailers.is_empty()).then(|| Box::new(trailers));
+        let rest = rest.map(|rest| Box::pin(Full::from(rest)));
+        SanitizedBody::replay(Bytes::from("start"), trailers, rest, Arc::default())
+    }
+
+    #[tokio::test]
+    async fn what_is_replayed_ends_after_its_trailers() {
+        let mut body = pin!(replay(&["server", "x-kept"], None));
+        assert_eq!(body.size_hint().exact(), Some(5));
+        let data = body.frame().await.unwrap().unwrap();
+        assert_eq!(data.into_data().unwrap(), "start");
+        assert!(
+            !body.is_end_stream(),
+            "a server that asks would leave out the trailers"
+        );
+        let trailers = body.frame().await.unwrap().unwrap();
+        let trailers = trailers.into_trailers().unwrap();
+        assert_eq!(trailers.keys().collect::<Vec<_>>(), ["x-kept"]);
+        assert!(body.is_end_stream());
+        assert!(body.frame().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_is_replayed_goes_on_with_what_was_not_read() {
+        let mut body = pin!(replay(&[], Some(" and rest")));
+        assert_eq!(body.size_hint().exact(), Some(14));
+        let collected = body.as_mut().collect().await.unwrap();
+        assert_eq!(collected.to_bytes(), "start and rest");
+    }
+}

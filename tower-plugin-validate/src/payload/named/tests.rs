@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -102,6 +102,8 @@ struct Shapes {
     wrapped: Wrapped,
     pair: Pair,
     letter: char,
+    /// Of two forms, of which people read one.
+    address: IpAddr,
     wide: i128,
     nested: Vec<BTreeMap<String, Option<Wrapped>>>,
     outside: Outside,
@@ -173,6 +175,7 @@ fn shapes() -> Shapes {
         wrapped: Wrapped(1),
         pair: Pair(true, -7),
         letter: '\u{e9}',
+        address: [127, 0, 0, 1].into(),
         wide: -8,
         nested: vec![
             BTreeMap::new(),
@@ -211,6 +214,7 @@ fn a_failure_is_found_in_every_shape() {
         // The parser's own, that the visitor is not asked about.
         ("pair", "[true, 1, 2]", "pair", "VALUE"),
         ("letter", r#""SECRET""#, "letter", "VALUE"),
+        ("address", r#""SECRET""#, "address", "VALUE"),
         ("wide", r#""SECRET""#, "wide", "VALUE"),
         ("nested", r#"[{}, {"SECRET": -1}]"#, "nested[1].*", "VALUE"),
         // A field of another type is no name of this one.
