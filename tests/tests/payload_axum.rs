@@ -103,6 +103,26 @@ impl Check for Window {
     }
 }
 
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "read by serde alone")]
+struct Point {
+    labels: BTreeMap<u8, u8>,
+    color: Color,
+    point: (f64, f64),
+}
+
+#[derive(Deserialize)]
+enum Color {
+    Blue,
+    Red,
+}
+
+impl Check for Point {
+    fn check(&self) -> Result<(), Violations> {
+        Ok(())
+    }
+}
+
 #[tokio::test]
 async fn json_is_parsed_checked_and_refused_by_field() {
     let server = Server::start().await;
@@ -166,6 +186,48 @@ async fn json_is_parsed_checked_and_refused_by_field() {
     assert_eq!(server.post("/orders", &good).await, (200, json!(1)));
 }
 
+/// serde_json says of these that they are no JSON.
+#[tokio::test]
+async fn json_that_is_not_of_the_type_is_never_called_no_json() {
+    let server = Server::start().await;
+    let points = |labels: Value, color: Value, point: Value| {
+        json!({"labels": labels, "color": color, "point": point}).to_string()
+    };
+    let cases = [
+        (points(json!({}), json!(7), json!([1, 2])), "body.color"),
+        (
+            points(json!({"x": 1}), json!("Red"), json!([1, 2])),
+            "body.labels",
+        ),
+        (
+            points(json!({}), json!("Red"), json!([1, 2, 3])),
+            "body.point",
+        ),
+        (
+            points(json!({}), json!({"Red": null, "Blue": null}), json!([1, 2])),
+            "body.color",
+        ),
+        (
+            points(json!({}), json!("Red"), json!([1, 2])).replace('2', "2e999"),
+            "body.point[1]",
+        ),
+    ];
+    for (body, field) in cases {
+        let post = || Request::post("/points").header("content-type", "application/json");
+        let (status, problem) = server.send(post(), body.clone()).await;
+        assert_eq!(
+            (status, &problem["reason"]),
+            (422, &"INVALID".into()),
+            "{body}"
+        );
+        let (found, reason, _) = &errors_of(&problem)[0];
+        assert_eq!((&**found, &**reason), (field, "VALUE"), "{body}");
+        let torn = body[..body.len() - 1].to_owned();
+        let (_, problem) = server.send(post(), torn).await;
+        assert_eq!(problem["reason"], "JSON_SYNTAX", "{body}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_no_json_or_too_much_of_it_is_refused_before_it_is_parsed() {
     let server = Server::start().await;
@@ -175,6 +237,7 @@ async fn what_is_no_json_or_too_much_of_it_is_refused_before_it_is_parsed() {
         body: String,
         status: u16,
         reason: &'static str,
+        detail: &'static str,
     }
     let cases = [
         Case {
@@ -183,6 +246,23 @@ async fn what_is_no_json_or_too_much_of_it_is_refused_before_it_is_parsed() {
             body: r#"{"customer": "hunter2", "lines": [}"#.into(),
             status: 400,
             reason: "JSON_SYNTAX",
+            detail: "is no JSON from line 1, column 35 on",
+        },
+        Case {
+            name: "nothing",
+            content_type: "application/json",
+            body: String::new(),
+            status: 400,
+            reason: "JSON_SYNTAX",
+            detail: "is empty",
+        },
+        Case {
+            name: "no end",
+            content_type: "application/json",
+            body: r#"{"customer": "hunter2""#.into(),
+            status: 400,
+            reason: "JSON_SYNTAX",
+            detail: "ends before its JSON does",
         },
         Case {
             name: "more than one text",
@@ -190,6 +270,7 @@ async fn what_is_no_json_or_too_much_of_it_is_refused_before_it_is_parsed() {
             body: r#"{"customer":"a","lines":[]} {}"#.into(),
             status: 400,
             reason: "JSON_SYNTAX",
+            detail: "is no JSON from line 1, column 29 on",
         },
         Case {
             name: "nested too deeply",
@@ -197,6 +278,7 @@ async fn what_is_no_json_or_too_much_of_it_is_refused_before_it_is_parsed() {
             body: "[".repeat(100_000),
             status: 400,
             reason: "JSON_DEPTH",
+            detail: "the JSON is nested too deeply",
         },
         Case {
             name: "too many members",
@@ -204,6 +286,7 @@ async fn what_is_no_json_or_too_much_of_it_is_refused_before_it_is_parsed() {
             body: format!("{{{}\"a\":1}}", "\"a\":1,".repeat(20)),
             status: 400,
             reason: "JSON_OBJECT_SIZE",
+            detail: "a JSON object has too many members",
         },
         Case {
             name: "too long",
@@ -211,6 +294,7 @@ async fn what_is_no_json_or_too_much_of_it_is_refused_before_it_is_parsed() {
             body: " ".repeat(200_001),
             status: 413,
             reason: "BODY_SIZE",
+            detail: "the body is too large",
         },
         Case {
             name: "of another type",
@@ -218,6 +302,7 @@ async fn what_is_no_json_or_too_much_of_it_is_refused_before_it_is_parsed() {
             body: "{}".into(),
             status: 415,
             reason: "CONTENT_TYPE",
+            detail: "content-type must be application/json, or end in +json",
         },
     ];
     for case in cases {
@@ -225,6 +310,7 @@ async fn what_is_no_json_or_too_much_of_it_is_refused_before_it_is_parsed() {
         let (status, problem) = server.send(request, case.body).await;
         assert_eq!(status, case.status, "{}: {problem}", case.name);
         assert_eq!(problem["reason"], case.reason, "{}", case.name);
+        assert_eq!(errors_of(&problem)[0].2, case.detail, "{}", case.name);
         assert!(!problem.to_string().contains("hunter2"));
     }
 }
@@ -395,6 +481,10 @@ impl Server {
                 get(async |Checked(Query(window)): Checked<Query<Window>>| window.to.to_string()),
             )
             .route("/login", post(login))
+            .route(
+                "/points",
+                post(async |Checked(Json(_)): Checked<Json<Point>>| "drawn"),
+            )
             .route("/limited", text().layer(DefaultBodyLimit::max(1000)))
             .route("/guarded", text().layer(BodyGuardLayer::new(small)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -50,9 +50,9 @@
 //!     Ok::<_, std::convert::Infallible>(Response::new(caller.unwrap_or_default()))
 //! });
 //! let service = AuthLayer::new(BearerAuthenticator::new(tokens.clone()))
-//!     .layer(RequireLayer::when(|caller, _| caller.kind() == "runtime").layer(hello));
+//!     .layer(RequireLayer::when(|caller, _| caller.kind() == "user").layer(hello));
 //!
-//! let issued = tokens.issue(NewToken::runtime(&"Cache Plugin".parse()?)).await?;
+//! let issued = tokens.issue(NewToken::for_subject("user", "alice")).await?;
 //! let request = Request::builder()
 //!     .header(AUTHORIZATION, issued.token().header_value())
 //!     .body(String::new())?;

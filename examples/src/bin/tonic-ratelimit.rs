@@ -18,7 +18,7 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tower::ServiceBuilder;
 use tower_plugin_auth::{
     AuthLayer, BearerAuthenticator, MemoryStore, NewToken, Principal, SystemRng, Tokens,
-    token::{KeyRing, TokenKind},
+    token::KeyRing,
 };
 use tower_plugin_ratelimit::{ClientIp, Policy, PolicySource, Quota, RateLimitLayer, key};
 
@@ -101,8 +101,7 @@ async fn issue(
     name: &str,
     plan: &str,
 ) -> Result<String, Box<dyn Error>> {
-    let principal = Principal::new("user", name).with_attribute("plan", plan);
-    let new = NewToken::for_principal(TokenKind::Runtime, principal);
+    let new = NewToken::for_subject("user", name).with_attribute("plan", plan);
     let issued = tokens.issue(new).await?;
     Ok(issued.token().expose().to_owned())
 }

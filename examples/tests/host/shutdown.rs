@@ -1,8 +1,14 @@
 //! How the program ends while somebody keeps it: within bounds, and with what was recorded on disk.
 
-use std::{convert::Infallible, fs, process::Output, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    fs,
+    process::Output,
+    sync::{Arc, Mutex, mpsc},
+    time::Duration,
+};
 
-use axum::{Router, body::Body};
+use axum::{Router, body::Body, routing::get};
 use bytes::Bytes;
 use futures_util::stream;
 use tempfile::TempDir;
@@ -10,14 +16,14 @@ use tokio::{
     net::TcpStream,
     process::Command,
     sync::Notify,
-    task::JoinHandle,
+    task::{self, JoinHandle},
     time::{Instant, timeout},
 };
 
 use crate::{
     process::{Program, WAIT, close, paste},
     services::serve,
-    support::eventually,
+    support::{Host, eventually},
 };
 
 /// A program with a call in hand that never ends: both sides of it are here.
@@ -96,6 +102,33 @@ async fn a_call_that_never_ends_is_cut_off_when_the_drain_is_over() {
         assert!(took < Duration::from_secs(20), "{took:?}");
         assert!(log.contains("gave up on what is still in hand"), "{log}");
     }
+}
+
+#[tokio::test]
+async fn a_handler_that_blocks_is_given_up_when_the_drain_is_over() {
+    let begun = Arc::new(Notify::new());
+    let begin = Arc::clone(&begun);
+    let (release, held) = mpsc::channel::<()>();
+    let held = Arc::new(Mutex::new(held));
+    let block = async move || {
+        let blocking = task::spawn_blocking(move || held.lock().unwrap().recv().is_ok());
+        begin.notify_one();
+        blocking.await.unwrap().to_string()
+    };
+    let own = Router::new().route("/block", get(block));
+    let host = Host::with_routes(&["--drain", "1s"], own).await;
+    let (client, url) = (host.client(), host.url("/block"));
+    let caller = tokio::spawn(async move { client.get(url.parse().unwrap()).await });
+    timeout(WAIT, begun.notified()).await.unwrap();
+
+    let begin = Instant::now();
+    host.stop().await;
+    let took = begin.elapsed();
+    assert!(took >= Duration::from_secs(1), "{took:?}");
+    let answer = timeout(WAIT, caller).await.unwrap().unwrap();
+    assert!(answer.is_err(), "{answer:?}");
+    // The runtime of a test waits for it, unlike that of the program.
+    drop(release);
 }
 
 #[tokio::test]

@@ -254,3 +254,50 @@ fn last_message(envelope: &[u8]) -> Value {
     assert_eq!(length, envelope.len() - 5);
     serde_json::from_slice(&envelope[5..]).unwrap()
 }
+
+#[tokio::test]
+async fn with_insecure_details_a_failed_call_keeps_its_trailers() {
+    let trailers = [
+        ("grpc-status", "13"),
+        ("grpc-message", SECRET),
+        ("server", "app/1"),
+    ];
+    let head = [("content-type", GRPC)];
+    let message = envelope(0, b"data");
+    let failed = || response(502, &head, body(&[&message], &trailers));
+    let request = [ID, ("content-type", GRPC)];
+
+    let open = SanitizeErrorsLayer::new().with_insecure_details(true);
+    let answer = ask(open, &request, failed()).await;
+    assert_eq!(
+        (answer.status, &*answer.body),
+        (502, &*message),
+        "as it was"
+    );
+    assert_eq!(answer.trailers["grpc-status"], "13");
+    assert_eq!(answer.trailers["grpc-message"], SECRET);
+    assert!(!answer.trailers.contains_key("server"));
+    assert_eq!(answer.log.matches(" ERROR ").count(), 1);
+
+    let answer = call(GRPC, failed()).await;
+    assert_eq!(answer.headers["grpc-message"], MESSAGE);
+    assert!(answer.trailers.is_empty() && answer.body.is_empty());
+    assert!(!answer.everything().contains(SECRET));
+}
+
+#[tokio::test]
+async fn a_public_error_of_connect_keeps_its_trailers() {
+    let json = [("content-type", "application/json")];
+    let error = r#"{"code":"unavailable","message":"come back"}"#;
+    let trailers = [("x-kept", "a"), ("server", "app/1")];
+    let failed = response(503, &json, body(&[error.as_bytes()], &trailers));
+    let request = [
+        ID,
+        ("content-type", "application/json"),
+        ("connect-protocol-version", "1"),
+    ];
+    let answer = ask(SanitizeErrorsLayer::new(), &request, failed).await;
+    assert_eq!(answer.text(), error);
+    assert_eq!(answer.trailers["x-kept"], "a");
+    assert!(!answer.trailers.contains_key("server"));
+}

@@ -1,8 +1,7 @@
 use std::{fmt, sync::Arc};
 
-use http::request::Parts;
 use tower_layer::Layer;
-use tower_plugin_core::ClientIp;
+use tower_plugin_core::{ClientIp, RequestHead};
 
 use super::{Audit, AuditSink, sink::SharedSink};
 
@@ -59,7 +58,7 @@ pub(super) struct Settings {
 }
 
 /// Whether the request is written down though nobody refuses it.
-type Admitted = dyn Fn(&Parts) -> bool + Send + Sync;
+type Admitted = dyn Fn(&RequestHead<'_>) -> bool + Send + Sync;
 
 impl AuditLayer {
     /// Writes down what is refused.
@@ -94,7 +93,7 @@ impl AuditLayer {
     /// ```
     pub fn with_admitted(
         mut self,
-        recorded: impl Fn(&Parts) -> bool + Send + Sync + 'static,
+        recorded: impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
     ) -> Self {
         Arc::make_mut(&mut self.settings).admitted = Some(Arc::new(recorded));
         self

@@ -2,8 +2,8 @@
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
-use http::{HeaderMap, HeaderValue, Method, Response, Uri, request::Parts};
-use tower_plugin_core::Rejection;
+use http::{HeaderMap, HeaderValue, Method, Response, Uri};
+use tower_plugin_core::{Rejection, RequestHead};
 
 use super::{
     AuditEvent, Detail, Outcome,
@@ -24,13 +24,13 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    pub(super) fn of(parts: &Parts, settings: Arc<Settings>, always: bool) -> Self {
+    pub(super) fn of(request: &RequestHead<'_>, settings: Arc<Settings>, always: bool) -> Self {
         Self {
             always,
-            method: parts.method.clone(),
-            uri: parts.uri.clone(),
-            request_id: parts.headers.get(REQUEST_ID).cloned(),
-            client_ip: settings.client_ip.of(&parts.headers, &parts.extensions),
+            method: request.method.clone(),
+            uri: request.uri.clone(),
+            request_id: request.headers.get(REQUEST_ID).cloned(),
+            client_ip: settings.client_ip.of(request.headers, request.extensions),
             settings,
         }
     }

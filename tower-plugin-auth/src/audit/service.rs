@@ -4,6 +4,7 @@ use std::{
 };
 
 use http::{Request, Response};
+use tower_plugin_core::RequestHead;
 use tower_service::Service;
 
 use super::{
@@ -55,17 +56,18 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let (mut parts, body) = request.into_parts();
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let head = RequestHead::from(&request);
         let admitted = self.settings.admitted.as_ref();
-        let always = admitted.is_some_and(|admitted| admitted(&parts));
-        let seen = Seen::of(&parts, Arc::clone(&self.settings), always);
+        let always = admitted.is_some_and(|admitted| admitted(&head));
+        let seen = Seen::of(&head, Arc::clone(&self.settings), always);
         // Both are of no size, and so not allocated.
-        parts.extensions.insert(Wanted);
+        let extensions = request.extensions_mut();
+        extensions.insert(Wanted);
         match always {
-            true => drop(parts.extensions.insert(AlwaysWanted)),
-            false => drop(parts.extensions.remove::<AlwaysWanted>()),
+            true => drop(extensions.insert(AlwaysWanted)),
+            false => drop(extensions.remove::<AlwaysWanted>()),
         }
-        ResponseFuture::new(self.inner.call(Request::from_parts(parts, body)), seen)
+        ResponseFuture::new(self.inner.call(request), seen)
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use http::{Extensions, HeaderMap, HeaderName, Response, header::AUTHORIZATION};
+use http::{Extensions, HeaderMap, HeaderName, Request, Response, header::AUTHORIZATION};
 use tower_plugin_core::{Principal, ResponseBody};
 
 use super::{AuthError, Authenticator, RUNTIME_ID};
@@ -36,14 +36,12 @@ impl CredentialHeaders {
     }
 
     /// Takes off whatever a caller may have been known by.
-    pub(crate) fn strip(headers: &mut HeaderMap, extensions: &mut Extensions) {
+    pub(crate) fn strip<B>(request: &mut Request<B>) {
+        let noted = request.extensions_mut().remove::<Self>();
+        let headers = request.headers_mut();
         headers.remove(AUTHORIZATION);
         headers.remove(RUNTIME_ID);
-        for name in extensions
-            .remove::<Self>()
-            .iter()
-            .flat_map(|noted| &*noted.0)
-        {
+        for name in noted.iter().flat_map(|noted| &*noted.0) {
             headers.remove(name);
         }
     }

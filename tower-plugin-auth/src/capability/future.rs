@@ -5,9 +5,9 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response, request::Parts};
+use http::{Request, Response};
 use pin_project_lite::pin_project;
-use tower_plugin_core::ResponseBody;
+use tower_plugin_core::{RequestHead, ResponseBody};
 use tower_service::Service;
 
 use super::gate::{Gate, Refused};
@@ -98,7 +98,10 @@ where
                     let Some(held) = held.take() else {
                         return Poll::Pending;
                     };
-                    match held.gate.judge(presented, found, &held.parts) {
+                    match held
+                        .gate
+                        .judge(presented, found, &RequestHead::from(&held.request))
+                    {
                         Ok(checked) => match checked.count(&held.gate.broker) {
                             Answer::Ready(grant) => held.go_on(grant),
                             Answer::Pending((counting, checked)) => State::Counting {
@@ -158,17 +161,15 @@ pin_project! {
 /// A request on hold, and the service that was ready for it.
 pub(super) struct Held<S, G, B> {
     ready: S,
-    parts: Parts,
-    body: B,
+    request: Request<B>,
     gate: Gate<G>,
 }
 
 impl<S, G, B> Held<S, G, B> {
-    pub(super) fn new(ready: S, parts: Parts, body: B, gate: Gate<G>) -> Self {
+    pub(super) fn new(ready: S, request: Request<B>, gate: Gate<G>) -> Self {
         Self {
             ready,
-            parts,
-            body,
+            request,
             gate,
         }
     }
@@ -182,10 +183,10 @@ where
     fn go_on<ResBody>(mut self, grant: Result<Grant, Refusal>) -> StateOf<S, G, B, ResBody> {
         let admitted = grant
             .map_err(Refused::from)
-            .and_then(|grant| self.gate.admit(grant, &mut self.parts));
+            .and_then(|grant| self.gate.admit(grant, &mut self.request));
         match admitted {
             Ok(()) => State::Calling {
-                future: self.ready.call(Request::from_parts(self.parts, self.body)),
+                future: self.ready.call(self.request),
             },
             Err(refused) => self.refuse(refused),
         }
@@ -193,7 +194,7 @@ where
 
     fn refuse<ResBody>(self, refused: Refused) -> StateOf<S, G, B, ResBody> {
         State::Refused {
-            response: Some(self.gate.refuse(refused, &self.parts)),
+            response: Some(self.gate.refuse(refused, &RequestHead::from(&self.request))),
         }
     }
 }

@@ -1,7 +1,7 @@
 use std::{fmt, mem, sync::Arc};
 
-use http::{Response, request::Parts};
-use tower_plugin_core::{Principal, ResponseBody};
+use http::{Request, Response};
+use tower_plugin_core::{Principal, RequestHead, ResponseBody};
 
 use super::route::Route;
 use crate::{
@@ -24,11 +24,11 @@ pub(super) struct Gate<G> {
 
 impl<G: GrantStore> Gate<G> {
     /// The grant that was sent, before anybody is asked about it.
-    pub(super) fn read(&self, parts: &Parts) -> Result<PresentedGrant, Refused> {
-        let text = self.header.read(&parts.headers)?;
+    pub(super) fn read(&self, request: &RequestHead<'_>) -> Result<PresentedGrant, Refused> {
+        let text = self.header.read(request.headers)?;
         let presented = PresentedGrant::parse(text).map_err(|error| denied(None, error))?;
         let id = presented.id();
-        let target = self.route.target(parts.uri.path());
+        let target = self.route.target(request.uri.path());
         let target = target.map_err(|reason| denied(Some(&presented), reason))?;
         if target.grant.is_some_and(|addressed| addressed != id) {
             return Err(denied(Some(&presented), DenialReason::OtherGrant));
@@ -41,47 +41,51 @@ impl<G: GrantStore> Gate<G> {
         &self,
         presented: &PresentedGrant,
         found: FoundGrant,
-        parts: &Parts,
+        request: &RequestHead<'_>,
     ) -> Result<Checked, Refused> {
-        let target = self.route.target(parts.uri.path());
+        let target = self.route.target(request.uri.path());
         let target = target.map_err(|reason| denied(Some(presented), reason))?;
-        let method = parts.method.as_str();
+        let method = request.method.as_str();
         let asked = Asked::new(target.capability, method, target.path, self.broker.now())
-            .with_principal(parts.extensions.get::<Principal>())
+            .with_principal(request.extensions.get::<Principal>())
             .with_audience(self.audience.as_deref());
-        connection::with_client_certificate(&parts.extensions, |der| {
+        connection::with_client_certificate(request.extensions, |der| {
             let asked = asked.with_certificate(der);
             Ok(self.broker.judge(presented, found, &asked)?)
         })
     }
 
     /// What the capability is to see of the request.
-    pub(super) fn admit(&self, grant: Grant, parts: &mut Parts) -> Result<(), Refused> {
+    pub(super) fn admit<B>(&self, grant: Grant, request: &mut Request<B>) -> Result<(), Refused> {
         // What was judged can be rewritten; if not, nobody may see it.
-        let uri = self.route.rewrite(mem::take(&mut parts.uri));
-        parts.uri = uri.ok_or(Refused::Denied(Denied::unknown(
+        let uri = self.route.rewrite(mem::take(request.uri_mut()));
+        *request.uri_mut() = uri.ok_or(Refused::Denied(Denied::unknown(
             Some(grant.id()),
             DenialReason::AmbiguousPath,
         )))?;
-        parts.headers.remove(self.header.name());
+        request.headers_mut().remove(self.header.name());
         // And not by what its caller is known, where the grant was sent beside it.
-        CredentialHeaders::strip(&mut parts.headers, &mut parts.extensions);
-        parts.extensions.insert(grant);
+        CredentialHeaders::strip(request);
+        request.extensions_mut().insert(grant);
         Ok(())
     }
 
-    pub(super) fn refuse<B>(&self, refused: Refused, parts: &Parts) -> Response<ResponseBody<B>> {
+    pub(super) fn refuse<B>(
+        &self,
+        refused: Refused,
+        request: &RequestHead<'_>,
+    ) -> Response<ResponseBody<B>> {
         match refused {
             Refused::Auth(error) => {
                 tracing::debug!(?error, "request without a grant");
-                self.refusals.unauthenticated(&error, &parts.headers)
+                self.refusals.unauthenticated(&error, request.headers)
             }
             Refused::Denied(denied) => {
                 tracing::debug!(?denied, "request not granted");
-                let target = self.route.target(parts.uri.path());
+                let target = self.route.target(request.uri.path());
                 let capability = target.map_or("", |target| target.capability);
                 self.broker.tell_denied(capability, &denied);
-                self.refusals.invalid_grant(denied.reason, &parts.headers)
+                self.refusals.invalid_grant(denied.reason, request.headers)
             }
         }
     }

@@ -4,7 +4,7 @@ use std::{
 };
 
 use http::{Request, Response};
-use tower_plugin_core::ResponseBody;
+use tower_plugin_core::{RequestHead, ResponseBody};
 use tower_service::Service;
 
 use super::{ResponseFuture, future::Held, gate::Gate};
@@ -52,48 +52,50 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let (mut parts, body) = request.into_parts();
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let gate = &self.gate;
-        let presented = match gate.read(&parts) {
+        let head = RequestHead::from(&request);
+        let presented = match gate.read(&head) {
             Ok(presented) => presented,
-            Err(refused) => return ResponseFuture::refused(gate.refuse(refused, &parts)),
+            Err(refused) => return ResponseFuture::refused(gate.refuse(refused, &head)),
         };
         let found = match gate.broker.store().get(&presented.id()) {
             Answer::Ready(found) => found,
             Answer::Pending(lookup) => {
-                let held = self.hold(parts, body);
+                let held = self.hold(request);
                 return ResponseFuture::looking_up(lookup, presented, held);
             }
         };
-        let checked = match gate.judge(&presented, found, &parts) {
+        let checked = match gate.judge(&presented, found, &head) {
             Ok(checked) => checked,
-            Err(refused) => return ResponseFuture::refused(gate.refuse(refused, &parts)),
+            Err(refused) => return ResponseFuture::refused(gate.refuse(refused, &head)),
         };
         let grant = match checked.count(&gate.broker) {
             Answer::Ready(grant) => grant,
             Answer::Pending((counting, checked)) => {
-                let held = self.hold(parts, body);
+                let held = self.hold(request);
                 return ResponseFuture::counting(counting, checked, held);
             }
         };
         let admitted = grant
             .map_err(Into::into)
-            .and_then(|grant| gate.admit(grant, &mut parts));
+            .and_then(|grant| gate.admit(grant, &mut request));
         match admitted {
-            Ok(()) => ResponseFuture::calling(self.inner.call(Request::from_parts(parts, body))),
-            Err(refused) => ResponseFuture::refused(gate.refuse(refused, &parts)),
+            Ok(()) => ResponseFuture::calling(self.inner.call(request)),
+            Err(refused) => {
+                ResponseFuture::refused(gate.refuse(refused, &RequestHead::from(&request)))
+            }
         }
     }
 }
 
 impl<S: Clone, G> CapabilityGuard<S, G> {
-    fn hold<B>(&mut self, parts: http::request::Parts, body: B) -> Held<S, G, B> {
+    fn hold<B>(&mut self, request: Request<B>) -> Held<S, G, B> {
         // The clone may not be ready: hand the one that is to the future and keep the clone.
         // <https://docs.rs/tower/latest/tower/trait.Service.html#be-careful-when-cloning-inner-services>
         let clone = self.inner.clone();
         let ready = mem::replace(&mut self.inner, clone);
-        Held::new(ready, parts, body, self.gate.clone())
+        Held::new(ready, request, self.gate.clone())
     }
 }
 

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use tower_plugin_core::Principal;
 
@@ -31,7 +31,38 @@ impl NewToken {
         }
     }
 
-    /// A token for somebody known already.
+    /// A token for whom your service knows by name: a user, a customer's account, another service.
+    ///
+    /// It is of the kind that a [`BearerAuthenticator`](crate::BearerAuthenticator) accepts, and lives as long as a
+    /// [runtime token](Self::runtime) does. `kind` and `subject` are its [principal](Principal::new)'s: by them all tokens of
+    /// one owner are [revoked](crate::Tokens::revoke_subject).
+    ///
+    /// ```
+    /// use tower_plugin_auth::{
+    ///     MemoryStore, NewToken, SystemRng, Tokens,
+    ///     token::{KeyRing, TokenKind},
+    /// };
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let tokens = Tokens::builder(MemoryStore::new(1000)?, KeyRing::random(&SystemRng)?).build()?;
+    ///
+    /// let new = NewToken::for_subject("user", "alice").with_attribute("role", "admin");
+    /// let issued = tokens.issue(new).await?;
+    /// assert_eq!(issued.principal().subject(), "alice");
+    ///
+    /// // She has left.
+    /// assert_eq!(tokens.revoke_subject("user", "alice").await?, 1);
+    /// let sent = issued.token().expose().as_bytes();
+    /// assert!(tokens.verify(TokenKind::Runtime, sent).await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn for_subject(kind: impl Into<Cow<'static, str>>, subject: impl Into<Box<str>>) -> Self {
+        Self::for_principal(TokenKind::Runtime, Principal::new(kind, subject))
+    }
+
+    /// A token of this kind, for somebody who is a principal already.
     pub fn for_principal(kind: TokenKind, principal: Principal) -> Self {
         Self {
             kind,

@@ -1,9 +1,14 @@
 use std::fmt;
 
 /// A quota that cannot be: it would admit nothing, or its arithmetic would overflow.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+///
+/// Its message is the rule that is broken. `Debug`, which is what `unwrap` and a `main` that returns it print, also has the
+/// beginning of the text that was read.
+#[derive(Clone, Copy, Eq, PartialEq)]
 pub struct InvalidQuota {
     kind: InvalidQuotaKind,
+    /// Empty if it was not made of a text.
+    text: Excerpt,
 }
 
 /// What is wrong with a quota.
@@ -26,7 +31,18 @@ pub enum InvalidQuotaKind {
 
 impl InvalidQuota {
     pub(super) const fn new(kind: InvalidQuotaKind) -> Self {
-        Self { kind }
+        let text = Excerpt {
+            bytes: [0; MAX_EXCERPT],
+            length: 0,
+        };
+        Self { kind, text }
+    }
+
+    pub(super) fn in_text(self, text: &str) -> Self {
+        Self {
+            text: Excerpt::of(text),
+            ..self
+        }
     }
 
     /// What is wrong.
@@ -54,4 +70,46 @@ impl fmt::Display for InvalidQuota {
     }
 }
 
+impl fmt::Debug for InvalidQuota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("InvalidQuota");
+        shown.field("kind", &self.kind);
+        if self.text.length > 0 {
+            shown.field("text", &self.text.as_str());
+        }
+        shown.field("message", &format_args!("{self}")).finish()
+    }
+}
+
 impl std::error::Error for InvalidQuota {}
+
+/// The beginning of a text, in place: constructors are `const`, and their error is `Copy`.
+#[derive(Clone, Copy, Eq, PartialEq)]
+struct Excerpt {
+    bytes: [u8; MAX_EXCERPT],
+    length: u8,
+}
+
+impl Excerpt {
+    fn of(text: &str) -> Self {
+        let mut bytes = [0; MAX_EXCERPT];
+        let ends = text.char_indices().map(|(at, it)| at + it.len_utf8());
+        let length = ends.take_while(|end| *end <= MAX_EXCERPT).last();
+        let length = length.unwrap_or_default();
+        for (to, from) in bytes.iter_mut().zip(text.bytes().take(length)) {
+            *to = from;
+        }
+        Self {
+            bytes,
+            length: length as u8,
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        let text = self.bytes.get(..self.length.into()).unwrap_or_default();
+        str::from_utf8(text).unwrap_or_default()
+    }
+}
+
+/// Longer than any quota has to be.
+const MAX_EXCERPT: usize = 40;

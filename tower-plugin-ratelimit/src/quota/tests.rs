@@ -60,6 +60,26 @@ fn f38_an_impossible_quota_is_refused_with_its_range() {
 }
 
 #[test]
+fn what_unwrap_prints_says_what_was_read_and_what_is_allowed() {
+    let printed = |text: &str| format!("{:?}", text.parse::<Quota>().unwrap_err());
+    assert_eq!(
+        printed("1/367d"),
+        "InvalidQuota { kind: Period, text: \"1/367d\", message: quota: period must be in 1 ms to 366 days }"
+    );
+    assert!(printed("10/w").contains("text: \"10/w\", message: quota: expected COUNT/PERIOD"));
+    // One line, and no more than the beginning of it.
+    assert!(printed("10\n/s").contains("text: \"10\\n/s\""));
+    let long = printed(&format!("x{}", "\u{e9}".repeat(1_000)));
+    assert!(long.contains(&format!("text: \"x{}\"", "\u{e9}".repeat(19))));
+
+    let made = Quota::per_second(0).unwrap_err();
+    assert_eq!(
+        format!("{made:?}"),
+        "InvalidQuota { kind: Count, message: quota: count must be in 1 to 4294967295 }"
+    );
+}
+
+#[test]
 fn the_interval_is_rounded_against_the_caller() {
     assert_eq!(interval(3, Duration::from_secs(1)), 333_333_334);
     assert_eq!(interval(700_000, Duration::from_secs(1)), 1_429);

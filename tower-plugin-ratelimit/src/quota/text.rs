@@ -9,28 +9,32 @@ impl FromStr for Quota {
     type Err = InvalidQuota;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (text, is_at_most) = match text.strip_prefix("<=") {
-            Some(rest) => (rest, true),
-            None => (text, false),
-        };
-        let (rate, burst) = match text.split_once(':') {
-            Some((rate, burst)) => (rate, Some(number(burst)?)),
-            None => (text, None),
-        };
-        let (count, period) = rate.split_once('/').ok_or(SYNTAX)?;
-        let count = number(count)?;
-        let calendar = CALENDAR_PERIODS
-            .iter()
-            .find(|known| period.strip_prefix("utc-") == Some(known.name()));
-        match (is_at_most, calendar, burst) {
-            (false, None, None) => Self::with_period(count, duration(period)?),
-            (false, None, Some(burst)) => {
-                Self::with_period(count, duration(period)?)?.allow_burst(burst)
-            }
-            (false, Some(period), None) => Self::calendar(count, *period),
-            (true, None, None) => Self::at_most(count, duration(period)?),
-            _ => Err(SYNTAX),
+        parsed(text).map_err(|invalid| invalid.in_text(text))
+    }
+}
+
+fn parsed(text: &str) -> Result<Quota, InvalidQuota> {
+    let (text, is_at_most) = match text.strip_prefix("<=") {
+        Some(rest) => (rest, true),
+        None => (text, false),
+    };
+    let (rate, burst) = match text.split_once(':') {
+        Some((rate, burst)) => (rate, Some(number(burst)?)),
+        None => (text, None),
+    };
+    let (count, period) = rate.split_once('/').ok_or(SYNTAX)?;
+    let count = number(count)?;
+    let calendar = CALENDAR_PERIODS
+        .iter()
+        .find(|known| period.strip_prefix("utc-") == Some(known.name()));
+    match (is_at_most, calendar, burst) {
+        (false, None, None) => Quota::with_period(count, duration(period)?),
+        (false, None, Some(burst)) => {
+            Quota::with_period(count, duration(period)?)?.allow_burst(burst)
         }
+        (false, Some(period), None) => Quota::calendar(count, *period),
+        (true, None, None) => Quota::at_most(count, duration(period)?),
+        _ => Err(SYNTAX),
     }
 }
 

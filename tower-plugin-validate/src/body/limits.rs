@@ -49,6 +49,11 @@ impl BodyLimits {
         }
     }
 
+    /// Starts from the numbers of [`http`](Self::http).
+    pub const fn builder() -> BodyLimitsBuilder {
+        Self::http().to_builder()
+    }
+
     /// Starts from these limits.
     pub const fn to_builder(self) -> BodyLimitsBuilder {
         BodyLimitsBuilder { limits: self }

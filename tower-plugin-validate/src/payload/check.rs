@@ -42,6 +42,53 @@ impl Violations {
         }
     }
 
+    /// Adds those of a value within this one, which is found at `field` (`items[2]`).
+    ///
+    /// ```
+    /// # use tower_plugin_validate::payload::{Check, Violations};
+    /// struct Order {
+    ///     lines: Vec<Line>,
+    /// }
+    ///
+    /// struct Line {
+    ///     quantity: u32,
+    /// }
+    ///
+    /// impl Check for Order {
+    ///     fn check(&self) -> Result<(), Violations> {
+    ///         let mut violations = Violations::new();
+    ///         for (index, line) in self.lines.iter().enumerate() {
+    ///             violations.add_nested(format!("lines[{index}]"), line.check());
+    ///         }
+    ///         violations.into_result()
+    ///     }
+    /// }
+    ///
+    /// impl Check for Line {
+    ///     fn check(&self) -> Result<(), Violations> {
+    ///         let mut violations = Violations::new();
+    ///         if self.quantity == 0 {
+    ///             violations.add("quantity", "RANGE", "must be at least 1");
+    ///         }
+    ///         violations.into_result()
+    ///     }
+    /// }
+    ///
+    /// let order = Order { lines: vec![Line { quantity: 1 }, Line { quantity: 0 }] };
+    /// let violations = order.check().unwrap_err();
+    /// assert_eq!(violations.iter().next().unwrap().field(), "lines[1].quantity");
+    /// ```
+    pub fn add_nested(&mut self, field: impl AsRef<str>, nested: Result<(), Self>) {
+        let place = field.as_ref();
+        for violation in nested.err().into_iter().flatten() {
+            if self.is_full() {
+                return;
+            }
+            let field = joined(place, violation.field());
+            self.0.push(violation.with_field(field));
+        }
+    }
+
     /// Those that were kept, in the order they were added.
     pub fn iter(&self) -> impl Iterator<Item = &Violation> {
         self.0.iter().take(KEPT)
@@ -100,8 +147,16 @@ fn placed(place: &'static str, field: &str) -> Cow<'static, str> {
         ("", "") => Cow::Borrowed("message"),
         ("", field) => Cow::Owned(field.to_owned()),
         (place, "") => Cow::Borrowed(place),
-        (place, field) if field.starts_with('[') => Cow::Owned([place, field].concat()),
-        (place, field) => Cow::Owned([place, ".", field].concat()),
+        (place, field) => Cow::Owned(joined(place, field)),
+    }
+}
+
+/// The path of a field within what is at `place`.
+fn joined(place: &str, field: &str) -> String {
+    let is_index = field.starts_with('[');
+    match place.is_empty() || field.is_empty() || is_index {
+        true => [place, field].concat(),
+        false => [place, ".", field].concat(),
     }
 }
 
@@ -156,6 +211,34 @@ mod tests {
         assert_eq!(rejection.violations().len(), 16);
         assert_eq!(rejection.violations()[3].field(), "body[3]");
         assert_ne!(rejection, many(16).into_rejection("body"));
+    }
+
+    #[test]
+    fn what_is_wrong_within_a_value_is_named_from_the_outside() {
+        let of = |fields: &[&'static str]| {
+            let mut violations = Violations::new();
+            for field in fields {
+                violations.add(*field, "RULE", "must be right");
+            }
+            violations.into_result()
+        };
+        let mut violations = Violations::new();
+        violations.add_nested("fine", of(&[]));
+        assert!(violations.is_empty());
+        violations.add_nested("lines[1]", of(&["sku", "", "[0]"]));
+        violations.add_nested("", of(&["sku"]));
+        let fields: Vec<_> = violations.iter().map(Violation::field).collect();
+        assert_eq!(fields, ["lines[1].sku", "lines[1]", "lines[1][0]", "sku"]);
+
+        violations.add_nested("many", of(&["a"; 1000]));
+        assert_eq!((violations.iter().count(), violations.0.len()), (16, 17));
+        let mut inner = Violations::new();
+        inner.add_nested("many", Err(violations));
+        assert_eq!(
+            inner.0.len(),
+            17,
+            "that there were more is known further out"
+        );
     }
 
     #[test]

@@ -43,9 +43,33 @@
 //!
 //! Do not rely on `#[validate(email)]` for text that goes into a header, a command or a page: `validator` 0.21 takes
 //! `a@x\r\nBcc: y[127.0.0.1]` and `a@<script>alert(1)</script>[127.0.0.1]` for addresses, because its pattern for
-//! address literals is not anchored at its beginning. Use `#[validate(custom(function = ...))]` with a function that
-//! knows which addresses you mean: ASCII, at most 254 bytes, a local part of at most 64, a domain of labels with at
-//! least one dot.
+//! address literals is not anchored at its beginning. Use [`format::email`](crate::format::email()), as any other of the
+//! [formats](mod@crate::format):
+//!
+//! ```
+//! # #[cfg(feature = "validator")] {
+//! use tower_plugin_validate::{format, payload::Check};
+//! use validator::{Validate, ValidationError};
+//!
+//! #[derive(Validate)]
+//! struct Invitation {
+//!     #[validate(custom(function = "email"))]
+//!     to: String,
+//! }
+//!
+//! fn email(text: &str) -> Result<(), ValidationError> {
+//!     format::email(text).map_err(|invalid| {
+//!         let message = invalid.format().description();
+//!         ValidationError::new(invalid.reason()).with_message(message.into())
+//!     })
+//! }
+//!
+//! let refused = Invitation { to: "a@<script>[127.0.0.1]".into() }.check().unwrap_err();
+//! let violation = refused.iter().next().unwrap();
+//! assert_eq!((violation.field(), violation.reason()), ("to", "EMAIL"));
+//! assert_eq!(violation.description(), "must be an email address");
+//! # }
+//! ```
 
 #[cfg(feature = "axum")]
 mod axum;

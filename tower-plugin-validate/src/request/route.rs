@@ -48,6 +48,10 @@ impl Route {
     /// [`InvalidRoute`] if it is not a canonical path of at most 64 segments but for segments in
     /// braces, or if `{*name}` is not the last.
     pub fn new(path: &str) -> Result<Self, InvalidRoute> {
+        Self::parse(path).ok_or_else(|| InvalidRoute { path: path.into() })
+    }
+
+    fn parse(path: &str) -> Option<Self> {
         let (path, open) = match path.rsplit_once('/') {
             Some((start, last)) if is_braced(last) && last.starts_with("{*") => (start, true),
             _ => (path, false),
@@ -60,15 +64,12 @@ impl Route {
             Some(path)
         };
         if let Some(path) = own {
-            let rest = path.strip_prefix('/').ok_or(InvalidRoute(()))?;
+            let rest = path.strip_prefix('/')?;
             for segment in rest.split('/') {
                 segments.push(Segment::new(segment)?);
             }
         }
-        if segments.len() > MAX_SEGMENTS {
-            return Err(InvalidRoute(()));
-        }
-        Ok(Self {
+        (segments.len() <= MAX_SEGMENTS).then(|| Self {
             segments: segments.into(),
             open,
             method: None,
@@ -127,19 +128,15 @@ impl Route {
 }
 
 impl Segment {
-    fn new(text: &str) -> Result<Self, InvalidRoute> {
+    fn new(text: &str) -> Option<Self> {
         if is_braced(text) {
-            return if text.starts_with("{*") {
-                Err(InvalidRoute(()))
-            } else {
-                Ok(Self::Any)
-            };
+            return (!text.starts_with("{*")).then_some(Self::Any);
         }
         // Characters that no path has, braces among them, are refused with the rest.
         let rules = PathRules::http().with_empty_segments(EmptySegments::Allow);
         let path = format!("/{text}");
-        canonical(&path, &rules).map_err(|_| InvalidRoute(()))?;
-        Ok(Self::Is(text.into()))
+        canonical(&path, &rules).ok()?;
+        Some(Self::Is(text.into()))
     }
 }
 
@@ -148,14 +145,26 @@ fn is_braced(text: &str) -> bool {
 }
 
 /// A text that is no [`Route`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct InvalidRoute(());
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct InvalidRoute {
+    path: Box<str>,
+}
+
+impl InvalidRoute {
+    /// The text.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
 
 impl fmt::Display for InvalidRoute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "route must be a canonical path of at most 64 segments, of which some may be {name} and \
-             the last {*name}",
+        write!(
+            f,
+            "route {:?} must be a canonical path of at most {MAX_SEGMENTS} segments, of which some \
+             may be {{name}} and the last {{*name}}",
+            self.path
         )
     }
 }
@@ -276,7 +285,9 @@ mod tests {
         for bad in [
             "", "a", "/a/../b", "/%61", "/a b", "/{*r}/b", "/a{x}", "/{", "/{}", "/a?b", "/é",
         ] {
-            assert!(Route::new(bad).is_err(), "{bad}");
+            let invalid = Route::new(bad).unwrap_err();
+            assert_eq!(invalid.path(), bad);
+            assert!(invalid.to_string().contains(&format!("{bad:?} must be")));
         }
         assert!(Route::new(&"/a".repeat(64)).is_ok());
         assert!(Route::new(&"/a".repeat(65)).is_err());

@@ -1,10 +1,12 @@
 use std::{
     mem,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -12,6 +14,7 @@ use super::{
     connect,
     context::Reference,
     grpc,
+    layer::Settings,
     tail::{End, Fed, Tail},
 };
 use crate::body::envelope::{CONNECT_END, GRPC_WEB_TRAILERS};
@@ -34,8 +37,13 @@ pin_project! {
         Pass { #[pin] body: B },
         Grpc { #[pin] body: B, reference: Reference },
         Stream { #[pin] body: B, stream: Stream },
-        // Read from its start, and found to be public. `None`: to its end.
-        Replay { start: Bytes, rest: Option<Pin<Box<B>>> },
+        // Read from its start, and found to be public. No rest: to its end.
+        Replay {
+            start: Bytes,
+            trailers: Option<Box<HeaderMap>>,
+            rest: Option<Pin<Box<B>>>,
+            settings: Arc<Settings>,
+        },
         Replaced { data: Bytes },
     }
 }
@@ -73,9 +81,20 @@ impl<B> SanitizedBody<B> {
         }
     }
 
-    pub(super) const fn replay(start: Bytes, rest: Option<Pin<Box<B>>>) -> Self {
+    /// `trailers` and `rest` exclude each other.
+    pub(super) const fn replay(
+        start: Bytes,
+        trailers: Option<Box<HeaderMap>>,
+        rest: Option<Pin<Box<B>>>,
+        settings: Arc<Settings>,
+    ) -> Self {
         Self {
-            kind: Kind::Replay { start, rest },
+            kind: Kind::Replay {
+                start,
+                trailers,
+                rest,
+                settings,
+            },
         }
     }
 
@@ -115,11 +134,21 @@ impl<B: Body<Data = Bytes>> Body for SanitizedBody<B> {
                     None => return Poll::Ready(None),
                 }
             },
-            KindProj::Replay { start, rest } => match (start.is_empty(), rest) {
-                (false, _) => Poll::Ready(Some(Ok(Frame::data(mem::take(start))))),
-                (true, Some(rest)) => rest.as_mut().poll_frame(cx),
-                (true, None) => Poll::Ready(None),
-            },
+            KindProj::Replay {
+                start,
+                trailers,
+                rest,
+                settings,
+            } => {
+                let frame = match (start.is_empty(), rest) {
+                    (false, _) => Some(Ok(Frame::data(mem::take(start)))),
+                    (true, Some(rest)) => ready!(rest.as_mut().poll_frame(cx)),
+                    (true, None) => trailers
+                        .take()
+                        .map(|trailers| Ok(Frame::trailers(*trailers))),
+                };
+                Poll::Ready(frame.map(|frame| frame.map(|frame| scrubbed(frame, settings))))
+            }
             KindProj::Replaced { data } => Poll::Ready(match data.is_empty() {
                 true => None,
                 false => Some(Ok(Frame::data(mem::take(data)))),
@@ -131,8 +160,15 @@ impl<B: Body<Data = Bytes>> Body for SanitizedBody<B> {
         match &self.kind {
             Kind::Pass { body } | Kind::Grpc { body, .. } => body.is_end_stream(),
             Kind::Stream { body, stream } => stream.is_empty() && body.is_end_stream(),
-            Kind::Replay { start, rest } => {
-                start.is_empty() && rest.as_ref().is_none_or(|rest| rest.is_end_stream())
+            Kind::Replay {
+                start,
+                trailers,
+                rest,
+                ..
+            } => {
+                start.is_empty()
+                    && trailers.is_none()
+                    && rest.as_ref().is_none_or(|rest| rest.is_end_stream())
             }
             Kind::Replaced { data } => data.is_empty(),
         }
@@ -143,7 +179,7 @@ impl<B: Body<Data = Bytes>> Body for SanitizedBody<B> {
             Kind::Pass { body } | Kind::Grpc { body, .. } => body.size_hint(),
             // What ends it may grow or shrink.
             Kind::Stream { .. } => SizeHint::default(),
-            Kind::Replay { start, rest } => {
+            Kind::Replay { start, rest, .. } => {
                 let hint = rest
                     .as_ref()
                     .map_or(SizeHint::with_exact(0), |rest| rest.size_hint());
@@ -160,10 +196,18 @@ impl<B: Body<Data = Bytes>> Body for SanitizedBody<B> {
     }
 }
 
-/// A frame, if it is of trailers without the words of an internal error.
-fn without_words(mut frame: Frame<Bytes>, reference: &Reference) -> Frame<Bytes> {
+/// A frame, if it is of trailers without those that tell what the response was made with.
+fn scrubbed(mut frame: Frame<Bytes>, settings: &Settings) -> Frame<Bytes> {
     if let Some(trailers) = frame.trailers_mut() {
-        reference.settings.scrub(trailers);
+        settings.scrub(trailers);
+    }
+    frame
+}
+
+/// A frame, if it is of trailers without the words of an internal error either.
+fn without_words(frame: Frame<Bytes>, reference: &Reference) -> Frame<Bytes> {
+    let mut frame = scrubbed(frame, &reference.settings);
+    if let Some(trailers) = frame.trailers_mut() {
         grpc::sanitize(trailers, reference);
     }
     frame
@@ -194,5 +238,49 @@ impl Stream {
 
     fn is_empty(&self) -> bool {
         self.waiting.end.is_none() && self.waiting.pass.iter().all(Bytes::is_empty)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use http_body_util::{BodyExt, Full};
+
+    use super::*;
+
+    fn replay(trailers: &[&'static str], rest: Option<&'static str>) -> SanitizedBody<Full<Bytes>> {
+        let trailers: HeaderMap = trailers
+            .iter()
+            .map(|name| (http::HeaderName::from_static(name), "1".parse().unwrap()))
+            .collect();
+        let trailers = (!trailers.is_empty()).then(|| Box::new(trailers));
+        let rest = rest.map(|rest| Box::pin(Full::from(rest)));
+        SanitizedBody::replay(Bytes::from("start"), trailers, rest, Arc::default())
+    }
+
+    #[tokio::test]
+    async fn what_is_replayed_ends_after_its_trailers() {
+        let mut body = pin!(replay(&["server", "x-kept"], None));
+        assert_eq!(body.size_hint().exact(), Some(5));
+        let data = body.frame().await.unwrap().unwrap();
+        assert_eq!(data.into_data().unwrap(), "start");
+        assert!(
+            !body.is_end_stream(),
+            "a server that asks would leave out the trailers"
+        );
+        let trailers = body.frame().await.unwrap().unwrap();
+        let trailers = trailers.into_trailers().unwrap();
+        assert_eq!(trailers.keys().collect::<Vec<_>>(), ["x-kept"]);
+        assert!(body.is_end_stream());
+        assert!(body.frame().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_is_replayed_goes_on_with_what_was_not_read() {
+        let mut body = pin!(replay(&[], Some(" and rest")));
+        assert_eq!(body.size_hint().exact(), Some(14));
+        let collected = body.as_mut().collect().await.unwrap();
+        assert_eq!(collected.to_bytes(), "start and rest");
     }
 }

@@ -1,5 +1,6 @@
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -119,21 +120,24 @@ fn failed<B: Body<Data = Bytes>>(
 ) -> Response<SanitizedBody<B>> {
     let (mut parts, body) = response.into_parts();
     let mut body = Box::pin(body);
-    let (detail, is_whole) = what_is_there(body.as_mut(), cx);
+    let read = what_is_there(body.as_mut(), cx);
+    let (detail, is_whole) = (read.data, read.is_whole);
     let rest = (!is_whole).then_some(body);
+    let settings = Arc::clone(&context.reference.settings);
+    let as_it_was = |start| SanitizedBody::replay(start, read.trailers, rest, settings);
 
     let mut code = by_status(parts.status);
     if context.caller.protocol() == Protocol::ConnectUnary && is_whole && is_json(&parts.headers) {
         code = match connect::code(&detail) {
             Ok(public) if !is_internal(public) => {
-                return Response::from_parts(parts, SanitizedBody::replay(detail, rest));
+                return Response::from_parts(parts, as_it_was(detail));
             }
             Ok(internal) => internal,
             Err(_) => code,
         };
     }
     let Some(kept) = context.reference.keep(code, parts.status, &detail) else {
-        return Response::from_parts(parts, SanitizedBody::replay(detail, rest));
+        return Response::from_parts(parts, as_it_was(detail));
     };
 
     for name in OF_THE_BODY {
@@ -153,32 +157,45 @@ fn failed<B: Body<Data = Bytes>>(
     Response::from_parts(parts, SanitizedBody::replaced(body))
 }
 
+/// As much of a body as there was.
+#[derive(Default)]
+struct Read {
+    data: Bytes,
+    /// They are the last frame.
+    trailers: Option<Box<HeaderMap>>,
+    is_whole: bool,
+}
+
 /// Reads what can be read without waiting: a body that is slow to come is not waited for to be thrown away.
-fn what_is_there<B: Body<Data = Bytes>>(
-    mut body: Pin<&mut B>,
-    cx: &mut Context<'_>,
-) -> (Bytes, bool) {
-    let mut read = Bytes::new();
+fn what_is_there<B: Body<Data = Bytes>>(mut body: Pin<&mut B>, cx: &mut Context<'_>) -> Read {
+    let mut read = Read::default();
     // Frames may be empty, and without end.
     for _ in 0..MAX_FRAMES {
         match body.as_mut().poll_frame(cx).map_ok(Frame::into_data) {
             // Most bodies are of one frame, which may be of any length and is not copied.
-            Poll::Ready(Some(Ok(Ok(data)))) if read.is_empty() => read = data,
+            Poll::Ready(Some(Ok(Ok(data)))) if read.data.is_empty() => read.data = data,
             Poll::Ready(Some(Ok(Ok(data)))) => {
-                let mut both = BytesMut::from(read);
+                let mut both = BytesMut::from(read.data);
                 both.extend_from_slice(&data);
-                read = both.freeze();
+                read.data = both.freeze();
             }
-            Poll::Ready(Some(Ok(Err(_)))) => {}
-            Poll::Ready(None) => return (read, true),
+            Poll::Ready(Some(Ok(Err(frame)))) => {
+                read.trailers = frame.into_trailers().ok().map(Box::new);
+                read.is_whole = true;
+                return read;
+            }
+            Poll::Ready(None) => {
+                read.is_whole = true;
+                return read;
+            }
             Poll::Ready(Some(Err(_))) | Poll::Pending => break,
         }
-        if read.len() >= MAX_READ {
+        if read.data.len() >= MAX_READ {
             break;
         }
     }
-    let is_whole = body.is_end_stream();
-    (read, is_whole)
+    read.is_whole = body.is_end_stream();
+    read
 }
 
 fn by_status(status: StatusCode) -> Code {

@@ -15,8 +15,8 @@ pub struct RequestId {
 impl RequestId {
     /// Takes `text` for the name of a request, if it may be one.
     #[must_use]
-    pub fn new(text: &[u8]) -> Option<Self> {
-        Self::unchecked(text).filter(Self::is_well_formed)
+    pub fn new<T: AsRef<[u8]> + ?Sized>(text: &T) -> Option<Self> {
+        Self::unchecked(text.as_ref()).filter(Self::is_well_formed)
     }
 
     /// Keeps `text`, if it is not too long, until it is known whether somebody asks for it.
@@ -47,7 +47,7 @@ impl RequestId {
     pub(super) fn random() -> Self {
         let half = |n: u8| RandomState::new().hash_one(n);
         let text = format!("{:016x}{:016x}", half(0), half(1));
-        Self::new(text.as_bytes()).unwrap_or(Self {
+        Self::new(&text).unwrap_or(Self {
             text: [b'0'; MAX],
             length: 32,
         })
@@ -88,7 +88,7 @@ mod tests {
             ("\u{e9}", false),
         ];
         for (text, is_one) in cases {
-            let id = RequestId::new(text.as_bytes());
+            let id = RequestId::new(text);
             assert_eq!(id.is_some(), is_one, "{text:?}");
             assert!(id.is_none_or(|id| id.as_str() == text));
         }

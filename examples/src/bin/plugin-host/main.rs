@@ -19,6 +19,7 @@ use tower_plugin_examples::host::{
 };
 use zeroize::Zeroizing;
 
+mod end;
 mod logs;
 mod signals;
 
@@ -27,13 +28,8 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
-    let code = match runtime.block_on(begin()) {
-        Ok(code) => code,
-        Err(error) => fail(&*error),
-    };
-    // Dropped, it would wait for whatever blocks: for a name server, or a disk that does not answer.
-    runtime.shutdown_timeout(LAST_MOMENT);
-    code
+    let work = async { begin().await.unwrap_or_else(|error| fail(&*error)) };
+    end::run_to_the_end(runtime, work, LAST_MOMENT)
 }
 
 fn fail(error: &dyn Error) -> ExitCode {

@@ -130,7 +130,7 @@ pub fn build(
     let admin = match &state.audit {
         Some(log) => admin.layer(
             AuditLayer::new(Arc::clone(log))
-                .with_admitted(|request| !matches!(request.method, Method::GET | Method::HEAD)),
+                .with_admitted(|request| !matches!(*request.method, Method::GET | Method::HEAD)),
         ),
         None => admin,
     };

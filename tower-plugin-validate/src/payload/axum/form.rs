@@ -54,7 +54,9 @@ async fn read<T: DeserializeOwned + Check>(request: Request) -> Result<T, Reject
         return parse("query", StatusCode::BAD_REQUEST, query.as_bytes());
     }
     if !is_form(request.headers()) {
-        return Err(wrong_content_type());
+        return Err(wrong_content_type(
+            "content-type must be application/x-www-form-urlencoded",
+        ));
     }
     let shape = shape(&request);
     let mut bytes = 0_u64;

@@ -1,4 +1,4 @@
-use std::{error::Error, pin::pin};
+use std::{borrow::Cow, error::Error, pin::pin};
 
 use axum::{
     Json, RequestExt,
@@ -7,7 +7,7 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use tower_plugin_core::{Code, Rejection, Violation};
 
 use super::{
@@ -40,7 +40,9 @@ where
 
 async fn read<T: DeserializeOwned + Check>(request: Request) -> Result<T, Rejection> {
     if !is_json(request.headers()) {
-        return Err(wrong_content_type());
+        return Err(wrong_content_type(
+            "content-type must be application/json, or end in +json",
+        ));
     }
     let mut scanner = JsonScanner::new(shape(&request));
     let text = body(request, |chunk| scanner.feed(chunk)).await?;
@@ -96,23 +98,30 @@ fn unread(error: &axum::Error) -> Rejection {
 
 fn parse<T: DeserializeOwned + Check>(text: &[u8]) -> Result<T, Rejection> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let value: T = named::deserialize(&mut deserializer).map_err(|failure| {
-        match failure.source().filter(|error| !error.is_data()) {
-            Some(error) => no_json(error),
-            None => mistyped("body", StatusCode::UNPROCESSABLE_ENTITY, &failure),
-        }
-    })?;
-    deserializer.end().map_err(|error| no_json(&error))?;
+    let value: T =
+        named::deserialize(&mut deserializer).map_err(|failure| match failure.source() {
+            Some(error) if !error.is_data() && !is_one_text(text) => no_json(text, error),
+            _ => mistyped("body", StatusCode::UNPROCESSABLE_ENTITY, &failure),
+        })?;
+    deserializer.end().map_err(|error| no_json(text, &error))?;
     in_order("body", value)
 }
 
+/// Whether it is JSON. The parser calls it bad syntax, too, where a number stands for a variant, or an array has an element
+/// more than its type.
+fn is_one_text(text: &[u8]) -> bool {
+    let parsed = std::str::from_utf8(text).map(serde_json::from_str::<IgnoredAny>);
+    matches!(parsed, Ok(Ok(_)))
+}
+
 /// Where it stops being JSON says nothing of what it holds.
-fn no_json(error: &serde_json::Error) -> Rejection {
-    let at = format!(
-        "is no JSON from line {}, column {} on",
-        error.line(),
-        error.column()
-    );
+fn no_json(text: &[u8], error: &serde_json::Error) -> Rejection {
+    let (line, column) = (error.line(), error.column());
+    let at: Cow<'static, str> = match error.is_eof() {
+        true if text.is_empty() => "is empty".into(),
+        true => "ends before its JSON does".into(),
+        false => format!("is no JSON from line {line}, column {column} on").into(),
+    };
     Rejection::new(
         Code::InvalidArgument,
         "JSON_SYNTAX",

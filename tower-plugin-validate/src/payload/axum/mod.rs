@@ -18,7 +18,10 @@ pub use rejection::CheckedRejection;
 /// | a path or query that is not of the type | 400 | `invalid_argument` | `INVALID`, violations by field |
 /// | no JSON at all | 400 | `invalid_argument` | `JSON_SYNTAX` |
 /// | JSON over a limit of its [`JsonShape`](super::shape::JsonShape) | 400, 413 | `invalid_argument`, `resource_exhausted` | the limit's |
+/// | a form of more fields than the shape allows members | 400 | `invalid_argument` | `FORM_SIZE` |
+/// | a body that breaks off | 400 | `invalid_argument` | `BODY` |
 /// | a body over axum's `DefaultBodyLimit` or a [`BodyGuard`](crate::body::BodyGuard) | 413 | `resource_exhausted` | `BODY_SIZE` |
+/// | a path whose route has other parameters than the type, whatever they hold | 500 | `internal` | `INTERNAL`; the log says why |
 /// | another content type | 415 | `invalid_argument` | `CONTENT_TYPE` |
 ///
 /// The shape of JSON is checked while it arrives. It is the [`JsonShape`](super::shape::JsonShape) among the extensions of the

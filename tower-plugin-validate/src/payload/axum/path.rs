@@ -1,4 +1,6 @@
-use axum::extract::{FromRequestParts, Path, path::ErrorKind, rejection::PathRejection};
+use axum::extract::{
+    FromRequestParts, Path, RawPathParams, path::ErrorKind, rejection::PathRejection,
+};
 use http::{StatusCode, request::Parts};
 use serde::de::DeserializeOwned;
 use tower_plugin_core::{Code, Rejection};
@@ -9,7 +11,10 @@ use super::{
 };
 use crate::{
     caller::Caller,
-    payload::{Check, named::Why},
+    payload::{
+        Check,
+        named::{Told, Why},
+    },
 };
 
 impl<T, S> FromRequestParts<S> for Checked<Path<T>>
@@ -20,31 +25,46 @@ where
     type Rejection = CheckedRejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
-        let parsed = Path::<T>::from_request_parts(parts, state).await;
-        let checked = parsed
-            .map_err(|rejection| mistyped(&rejection))
-            .and_then(|Path(path)| in_order("path", path));
+        let checked = match Path::<Told<T>>::from_request_parts(parts, state).await {
+            Ok(Path(Told(Ok(path)))) => in_order("path", path),
+            Ok(Path(Told(Err(failure)))) => match failure.why() {
+                Why::Duplicate(_) | Why::Missing(_) | Why::Unknown => Err(misrouted()),
+                why => Err(mistyped(parts, failure.path(), why).await),
+            },
+            Err(rejection) => Err(unread(parts, &rejection).await),
+        };
         let checked = checked.map(|path| Self(Path(path)));
         checked.map_err(|rejection| CheckedRejection::new(rejection, Caller::of(&parts.headers)))
     }
 }
 
 /// axum's own rejection quotes the path. Its keys are the route's and so the program's.
-fn mistyped(rejection: &PathRejection) -> Rejection {
+async fn unread(parts: &mut Parts, rejection: &PathRejection) -> Rejection {
     let PathRejection::FailedToDeserializePathParams(failed) = rejection else {
         return misrouted();
     };
-    let (field, why) = match failed.kind() {
+    match failed.kind() {
         ErrorKind::UnsupportedType { .. } | ErrorKind::WrongNumberOfParameters { .. } => {
-            return misrouted();
+            misrouted()
         }
-        ErrorKind::ParseErrorAtKey { key, .. } | ErrorKind::DeserializeError { key, .. } => {
-            (key.clone(), Why::Value)
+        ErrorKind::InvalidUtf8InPathParam { key } => mistyped(parts, key, Why::Unreadable).await,
+        ErrorKind::ParseErrorAtKey { key, .. } => mistyped(parts, key, Why::Value).await,
+        ErrorKind::ParseErrorAtIndex { index, .. } => {
+            mistyped(parts, &format!("[{index}]"), Why::Value).await
         }
-        ErrorKind::InvalidUtf8InPathParam { key } => (key.clone(), Why::Unreadable),
-        ErrorKind::ParseErrorAtIndex { index, .. } => (format!("[{index}]"), Why::Value),
-        _ => (String::new(), Why::Value),
-    };
+        _ => mistyped(parts, "", Why::Value).await,
+    }
+}
+
+/// A value that stands alone has its name from the route.
+async fn mistyped(parts: &mut Parts, field: &str, why: Why) -> Rejection {
+    let mut field = field.to_owned();
+    if field.is_empty()
+        && let Ok(params) = RawPathParams::from_request_parts(parts, &()).await
+        && let (1, Some((name, _))) = (params.iter().count(), params.iter().next())
+    {
+        name.clone_into(&mut field);
+    }
     wrong("path", StatusCode::BAD_REQUEST, field, why)
 }
 

@@ -90,8 +90,7 @@ pub(super) fn single(code: Code, reason: &'static str, description: &'static str
     ))
 }
 
-pub(super) fn wrong_content_type() -> Rejection {
-    let description = "the content type is not one that is read here";
+pub(super) fn wrong_content_type(description: &'static str) -> Rejection {
     Rejection::new(Code::InvalidArgument, "CONTENT_TYPE", description)
         .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
         .with_violation(Violation::new(

@@ -4,7 +4,10 @@
 //! type's spelling; any other, such as a key of a map, is the caller's and becomes `*`. What the type or the parser
 //! had to say of the failure is dropped before it is written: it would quote the input.
 
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, RefCell},
+    convert::Infallible,
+};
 
 use serde::de::{Deserialize, Deserializer};
 
@@ -39,6 +42,28 @@ where
         let path = trail.render(why);
         Failure { path, why, source }
     })
+}
+
+/// A value, or what its type had to say of the input; if the deserializer had, that remains its error.
+///
+/// For a deserializer that nobody but its own crate can make.
+#[derive(Debug)]
+pub(super) struct Told<T>(pub(super) Result<T, Failure<Infallible>>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Told<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match deserialize(deserializer) {
+            Ok(value) => Ok(Self(Ok(value))),
+            Err(Failure { path, why, source }) => match source {
+                Some(error) => Err(error),
+                None => Ok(Self(Err(Failure {
+                    path,
+                    why,
+                    source: None,
+                }))),
+            },
+        }
+    }
 }
 
 /// Where and why a text is not of its type.
@@ -126,8 +151,10 @@ impl Trail {
         steps.push(step);
     }
 
+    /// What failed below and was made up for, such as by a default, is no failure any more.
     fn leave(&self, depth: usize) {
         self.steps.borrow_mut().truncate(depth);
+        self.why.set(None);
     }
 
     fn render(&self, why: Why) -> String {
