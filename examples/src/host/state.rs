@@ -3,6 +3,7 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
+use serde_json::Value;
 use tower_plugin_auth::{
     Admission, CapabilityBroker, InvalidConfig, SystemRng, TokenEvent, Tokens,
     admission::manifest::ManifestErrorKind,
@@ -19,7 +20,7 @@ use tower_plugin_ratelimit::{
 use tower_plugin_validate::RuleSet;
 
 use super::{
-    Config, HostCapability, HostError, Readiness,
+    Config, HostCapability, HostError, Quotas, Readiness,
     audit::AuditLog,
     capabilities::Grants,
     directory::Directory,
@@ -28,7 +29,7 @@ use super::{
     metrics::Telemetry,
     options::{Deadlines, KnownPlugin},
     proxy::{self, Proxy},
-    stores::stores,
+    stores::{Kept, Stores, stores},
     watch::Revocations,
 };
 
@@ -39,9 +40,14 @@ pub struct HostState {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) deadlines: Deadlines,
     pub(super) directory: Arc<Directory>,
+    // What protection is left off.
+    pub(super) gaps: Vec<&'static str>,
     pub(super) grants: Grants,
     pub(super) identities: Identities,
+    pub(super) grant_capacity: usize,
     pub(super) is_kept: AtomicBool,
+    // What the stores hold.
+    pub(super) kept: Kept,
     pub(super) limits: Limits,
     pub(super) plugins: Vec<KnownPlugin>,
     pub(super) proxy: Proxy,
@@ -52,7 +58,6 @@ pub struct HostState {
     // What the head of a request is checked by.
     pub(super) rules: RuleSet,
     pub(super) telemetry: Telemetry,
-    // Where there is no other way to know how many there may be.
     pub(super) token_capacity: usize,
     pub(super) watching: ConcurrencyLimitLayer<key::Principal>,
 }
@@ -64,6 +69,7 @@ impl HostState {
     ///
     /// [`HostError`] if a setting is out of range or there is no randomness.
     pub fn new(config: Config, clock: Arc<dyn Clock>) -> Result<Self, HostError> {
+        let gaps = config.gaps();
         let directory = Arc::new(Directory::new(
             config.registry,
             config.selection,
@@ -84,7 +90,11 @@ impl HostState {
         let watching = Concurrency::per_key(MAX_WATCHES)?
             .with_name("watches")?
             .with_total(MAX_WATCHES_IN_ALL)?;
-        let (tokens, grants) = stores(
+        let Stores {
+            tokens,
+            grants,
+            kept,
+        } = stores(
             config.redis.as_ref(),
             &config.tokens,
             config.grants.capacity,
@@ -102,15 +112,19 @@ impl HostState {
             Some(audit) => Some(Arc::new(AuditLog::open(audit, Arc::clone(&clock))?)),
             None => None,
         };
-        let telemetry = Telemetry::new(clock.wall());
+        let telemetry = Telemetry::new(Arc::clone(&clock));
         let limits = Limits::new(config.quotas, config.redis.as_ref(), Arc::clone(&clock))?;
         let log = || Sink(audit.clone());
         // One store: whoever is put in quarantine loses in it what he was granted, and is granted nothing more.
-        let admission = config.admission.open(
-            Arc::clone(&clock),
-            audit::admission(log()),
-            grants.0.clone(),
-        )?;
+        let admission =
+            config
+                .admission
+                .open(Arc::clone(&clock), audit::admission(log()), grants.clone())?;
+        // On Redis there may be as many of the ones as of the others.
+        let grant_capacity = match &kept {
+            Kept::Here { .. } => config.grants.capacity,
+            Kept::OnRedis { .. } => config.tokens.capacity,
+        };
         let grants = Grants::new(
             config.grants,
             grants,
@@ -134,9 +148,12 @@ impl HostState {
             audit,
             deadlines: config.deadlines,
             directory,
+            gaps,
             grants,
+            grant_capacity,
             identities,
             is_kept: AtomicBool::new(false),
+            kept,
             limits,
             clock,
             plugins: config.plugins,
@@ -194,6 +211,17 @@ impl HostState {
         self.audit.as_ref().is_none_or(|log| log.flush())
     }
 
+    /// Puts other quotas into force while the host serves, and says in the log which have changed; if they cannot
+    /// be, those in force stay. What callers owe, they go on owing.
+    pub fn set_quotas(&self, quotas: Quotas) {
+        match self.limits.set(quotas) {
+            Ok(changed) => {
+                tracing::info!(changed = changed.join(" "), "the quotas were read again");
+            }
+            Err(error) => tracing::error!(%error, "the quotas were not read again"),
+        }
+    }
+
     /// Reads the manifest again, if plugins are admitted by one, and says in the log what came of it; whatever
     /// is wrong with it, the one in force stays. It blocks.
     pub fn reload_manifest(&self) {
@@ -204,15 +232,13 @@ impl HostState {
         }
     }
 
-    /// Says once in the log what stands in front of nothing here.
+    /// Says in the log what protection is left off here, each in a line; to be called once.
     pub fn warn_of_what_is_missing(&self) {
-        if self.audit.is_none() {
-            tracing::warn!(
-                "nothing is written down that somebody may have to account for: --audit-file"
-            );
-        }
         if self.admission.is_open() {
-            tracing::warn!("everybody is admitted: --open-admission");
+            tracing::warn!("everybody is admitted: --open-admission, or an admission file");
+        }
+        for gap in &self.gaps {
+            tracing::warn!("{gap}");
         }
     }
 
@@ -230,6 +256,12 @@ impl HostState {
     /// [`InvalidConfig`] if it permits nothing, or there are 1024 capabilities already.
     pub fn offer(&self, capability: HostCapability) -> Result<(), InvalidConfig> {
         self.grants.offer(capability)
+    }
+
+    /// What the administration says of grants.
+    pub(super) fn grant_figures(&self) -> Value {
+        let alive = self.kept.grants_alive();
+        self.grants.figures(alive, self.grant_capacity)
     }
 
     pub(super) fn registrations(&self) -> usize {

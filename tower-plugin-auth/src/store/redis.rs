@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod builder;
+mod count;
 mod link;
 mod revoke;
 mod script;

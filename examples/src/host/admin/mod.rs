@@ -18,7 +18,7 @@ use tower_plugin_auth::{
     authenticate::{ApiKeyAuthenticator, CredentialHeader},
 };
 use tower_plugin_core::ClientIp;
-use tower_plugin_ratelimit::{MemoryLimiter, OnFull, Policy, RateLimitLayer};
+use tower_plugin_ratelimit::{LivePolicy, MemoryLimiter, OnFull, Policy, RateLimitLayer};
 use tower_plugin_validate::{SanitizeErrorsLayer, ValidateLayer};
 
 use super::{
@@ -31,6 +31,7 @@ use super::{
 mod answer;
 mod audit;
 mod page;
+mod plugins;
 mod quarantine;
 mod stats;
 mod tokens;
@@ -75,7 +76,7 @@ pub fn build(
 ) -> Result<Router, HostError> {
     // In this process, whatever else is on Redis: this has to work when that does not.
     let limiter = MemoryLimiter::with_clock(MAX_GUESSERS, OnFull::default(), state.clock.clone())?;
-    let policy = Policy::new("admin", [config.quota])?;
+    let policy = LivePolicy::new(Policy::new("admin", [config.quota])?);
     // Taken when a request comes and given back if its token was good: not even many at once get in
     // more guesses.
     let guesses = RateLimitLayer::with_limiter(limiter, policy.clone(), ClientIp::peer())
@@ -92,7 +93,7 @@ pub fn build(
         host: Arc::clone(state),
         grants: Some(parts.grants.unwrap_or_else(|| {
             let state = Arc::clone(state);
-            Arc::new(move || state.grants.figures())
+            Arc::new(move || state.grant_figures())
         })),
         audit: parts.audit.or_else(|| {
             let log = Arc::clone(state.audit.as_ref()?);
@@ -101,6 +102,7 @@ pub fn build(
     };
     let guarded = Router::new()
         .route("/admin/audit/verify", get(audit::verify))
+        .route("/admin/plugins", get(plugins::list))
         .route("/admin/quarantine", get(quarantine::list))
         .route(
             "/admin/quarantine/{who}",
