@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::support::{documents, files, root};
+use tower_plugin_tests::documents::{documents, files, root};
 
 #[test]
 fn every_test_that_the_documents_name_is_one_and_is_run() {
