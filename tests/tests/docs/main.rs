@@ -2,6 +2,7 @@
 
 mod commands;
 mod links;
+mod metrics;
 mod names;
 mod support;
 mod words;
