@@ -25,6 +25,10 @@ stress:
 simulate:
     SIMULATION_RUNS=1000000 cargo test --release --package tower-plugin-ratelimit --features redis --lib simulation::tests::no_window
 
+# That hostile inputs to the formats and to patterns take instructions in proportion to their length; apt-get install valgrind
+instructions:
+    cargo test --package tower-plugin-validate --features pattern --lib in_proportion_to_their_length -- --ignored --nocapture
+
 # Ten minutes of one fuzz target (`ls fuzz/fuzz_targets`); cargo install cargo-fuzz, and a nightly toolchain.
 fuzz target:
     cargo +nightly fuzz run {{target}} fuzz/corpus/{{target}} fuzz/seeds/{{target}} -- -max_total_time=600

@@ -1,11 +1,15 @@
 //! What the tests of every layer share: a service that watches how it is called, and bodies that
-//! stream; Redis servers of their own, a bad network in front of them, and whether a quota was kept.
+//! stream; Redis servers of their own, a bad network in front of them, and whether a quota was kept;
+//! paths in every spelling, what a Connect client reads in an error, and what a recorder of metrics was told.
 
 #![warn(missing_docs)]
 
+pub mod connect;
 pub mod documents;
+pub mod paths;
 pub mod proxy;
 pub mod redis;
+pub mod told;
 pub mod windows;
 
 use std::{

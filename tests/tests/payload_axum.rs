@@ -8,6 +8,7 @@ use axum::{
     routing::{get, post},
 };
 use bytes::Bytes;
+use connectrpc::client::{ClientConfig, HttpClient};
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use hyper_util::{
@@ -17,6 +18,9 @@ use hyper_util::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tonic_types::pb;
+use tower_plugin_examples::proto::connectplugin::v1::{HandshakeRequest, HandshakeServiceClient};
+use tower_plugin_tests::connect::{detail, violations};
 use tower_plugin_validate::{
     BodyGuardLayer, BodyLimits,
     payload::{Check, Checked, Garde, Violations, shape::JsonShape},
@@ -411,20 +415,36 @@ async fn gardes_rules_are_told_in_our_words_and_others_not_at_all() {
 #[tokio::test]
 async fn a_connect_caller_finds_the_violations_among_the_details() {
     let server = Server::start().await;
-    let request = Request::post("/orders")
-        .header("content-type", "application/json")
-        .header("connect-protocol-version", "1");
-    let body = json!({"customer": "", "lines": []}).to_string();
-    let (status, error) = server.send(request, body).await;
-    assert_eq!(status, 422);
-    assert_eq!(error["code"], "invalid_argument");
-    let types: Vec<_> = error["details"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|d| &d["type"])
-        .collect();
-    assert_eq!(types, ["google.rpc.ErrorInfo", "google.rpc.BadRequest"]);
+    let uri = format!("http://{}", server.address).parse().unwrap();
+    let client =
+        HandshakeServiceClient::new(HttpClient::plaintext(), ClientConfig::new(uri).json());
+    let request = HandshakeRequest {
+        core_protocol_version: 7,
+        self_id: "hunter2, hunter2".to_owned(),
+        ..HandshakeRequest::default()
+    };
+    let error = client.handshake(request).await.unwrap_err();
+    assert_eq!(error.code.as_str(), "invalid_argument");
+    let told = violations(&error);
+    let told: Vec<_> = told.iter().map(|(f, d)| (f.as_str(), d.as_str())).collect();
+    let expected = [
+        ("body.core_protocol_version", "must be at most 1"),
+        ("body.self_id", "must be at most 8 long"),
+    ];
+    assert_eq!(told, expected);
+    let info: pb::ErrorInfo = detail(&error, "google.rpc.ErrorInfo");
+    assert_eq!(info.reason, "INVALID");
+    assert!(!format!("{error:?}").contains("hunter2"));
+}
+
+/// A message of Connect as JSON, read by an extractor.
+#[derive(Deserialize, Validate)]
+#[serde(rename_all = "camelCase")]
+struct Greeting {
+    #[validate(range(max = 1))]
+    core_protocol_version: i32,
+    #[validate(length(max = 8))]
+    self_id: String,
 }
 
 fn errors_of(problem: &Value) -> Vec<(String, String, String)> {
@@ -484,6 +504,10 @@ impl Server {
             .route(
                 "/points",
                 post(async |Checked(Json(_)): Checked<Json<Point>>| "drawn"),
+            )
+            .route(
+                "/connectplugin.v1.HandshakeService/Handshake",
+                post(async |Checked(Json(greeting)): Checked<Json<Greeting>>| greeting.self_id),
             )
             .route("/limited", text().layer(DefaultBodyLimit::max(1000)))
             .route("/guarded", text().layer(BodyGuardLayer::new(small)));

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Empty};
 use tokio::net::TcpListener;
 use tonic_health::pb::health_client::HealthClient;
-use tonic_types::StatusExt;
+use tonic_types::{StatusExt, pb};
 use tower_plugin_auth::{
     AuthLayer, BearerAuthenticator, SystemRng, Tokens,
     store::RedisStore,
@@ -24,6 +24,7 @@ use tower_plugin_core::{Code, Rejection, ResponseBody, Violation};
 use tower_plugin_examples::proto::connectplugin::v1::{
     HandshakeRequest, HandshakeServiceClient, ServiceRegistryClient, WatchServiceRequest,
 };
+use tower_plugin_tests::connect::{detail, violations};
 
 #[test]
 fn tonic_reads_every_code_message_and_detail_from_the_headers() {
@@ -77,8 +78,12 @@ async fn a_connect_client_reads_every_code_over_the_wire() {
 
         let config = config.with_protocol(connectrpc::Protocol::GrpcWeb);
         let web = HandshakeServiceClient::new(HttpClient::plaintext(), config);
-        let error = web.handshake(HandshakeRequest::default()).await.err();
-        assert_eq!(error.unwrap().code.as_str(), code.name(), "gRPC-Web");
+        let error = web
+            .handshake(HandshakeRequest::default())
+            .await
+            .unwrap_err();
+        assert_eq!(error.code.as_str(), code.name(), "gRPC-Web");
+        assert_details(&error);
     }
 }
 
@@ -155,6 +160,17 @@ fn assert_is_connect(error: &ConnectError, code: Code) {
     let expected =
         ["ErrorInfo", "RetryInfo", "BadRequest"].map(|name| format!("google.rpc.{name}"));
     assert_eq!(types, expected, "{code:?}");
+    assert_details(error);
+}
+
+fn assert_details(error: &ConnectError) {
+    let info: pb::ErrorInfo = detail(error, "google.rpc.ErrorInfo");
+    assert_eq!(info.reason, "GOLDEN");
+    let retry: pb::RetryInfo = detail(error, "google.rpc.RetryInfo");
+    let delay = Duration::try_from(retry.retry_delay.unwrap()).unwrap();
+    assert_eq!(delay, DELAY);
+    let expected = [("header.x".to_owned(), "must be y".to_owned())];
+    assert_eq!(violations(error), expected);
 }
 
 /// A server that refuses everything with the code that is asked for.

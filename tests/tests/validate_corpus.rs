@@ -2,7 +2,7 @@
 //!
 //! Each has the verdict it must get: for every request the server took out of the octets, in order,
 //! the reason it was refused for, or `accept`. None at all means that the server's own parser
-//! refused it. Nothing that was refused reaches the handler.
+//! refused it. Nothing that was refused reaches the handler, and of a body that was, it never sees the end.
 
 use std::{
     convert::Infallible,
@@ -13,6 +13,7 @@ use std::{
 
 use axum::body::Body;
 use http::{Request, Response};
+use http_body_util::BodyExt;
 use serde::Deserialize;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -20,7 +21,10 @@ use tokio::{
     time::timeout,
 };
 use tower::{Layer, ServiceExt, make::Shared, service_fn};
-use tower_plugin_validate::{Rejection, RuleSet, ValidateLayer};
+use tower_plugin_validate::{
+    BodyGuardLayer, BodyLimits, Rejection, RuleSet, ValidateLayer,
+    body::{BodyRefused, GuardedBody},
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,6 +38,11 @@ struct Case {
     /// HTTP/2: one request's fields, pseudo-header fields included.
     #[serde(default)]
     fields: Vec<(String, String)>,
+    /// HTTP/2: what its body is, and what follows it.
+    #[serde(default)]
+    body: String,
+    #[serde(default)]
+    trailers: Vec<(String, String)>,
     expect: Vec<String>,
     /// What an accepted path is.
     path: Option<String>,
@@ -46,10 +55,14 @@ async fn every_request_of_the_corpus_gets_its_verdict() {
     assert!(cases.len() > 150, "{}", cases.len());
     let mut wrong = Vec::new();
     for case in &cases {
-        let server = Server::start(rules(&case.rules)).await;
+        let server = Server::start(rules(&case.rules), limits(&case.rules)).await;
         let octets = match case.protocol.as_str() {
             "h1" => expand(&case.raw),
-            "h2" => h2::request(case.fields.iter().map(|(n, v)| (expand(n), expand(v)))),
+            "h2" => h2::request(
+                &expanded(&case.fields),
+                &expand(&case.body),
+                &expanded(&case.trailers),
+            ),
             other => panic!("{other}"),
         };
         server.send(&octets, case.protocol == "h2").await;
@@ -84,6 +97,24 @@ fn rules(name: &str) -> RuleSet {
     }
 }
 
+/// What may be in a body. gRPC may send few messages here: that there may be any number is its preset.
+fn limits(name: &str) -> BodyLimits {
+    match name {
+        "http" => BodyLimits::http(),
+        _ => BodyLimits::grpc()
+            .to_builder()
+            .messages(3)
+            .stream_bytes(40_000)
+            .build()
+            .unwrap(),
+    }
+}
+
+fn expanded(fields: &[(String, String)]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let expanded = fields.iter().map(|(n, v)| (expand(n), expand(v)));
+    expanded.collect()
+}
+
 /// Octets, with `${text*count}` written out.
 fn expand(text: &str) -> Vec<u8> {
     let mut octets = Vec::new();
@@ -114,7 +145,7 @@ struct Server {
 }
 
 impl Server {
-    async fn start(rules: RuleSet) -> Self {
+    async fn start(rules: RuleSet, limits: BodyLimits) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let note = |with: &Arc<Mutex<Seen>>| {
             let seen = Arc::clone(with);
@@ -123,11 +154,21 @@ impl Server {
             }
         };
         let (handled, verdict) = (note(&seen), note(&seen));
-        let handler = service_fn(move |request: Request<Body>| {
-            handled(&|seen| seen.handled.push(request.uri().path().to_owned()));
-            async { Ok::<_, Infallible>(Response::new(Body::empty())) }
+        let handled = Arc::new(handled);
+        let handler = service_fn(move |request: Request<GuardedBody<Body>>| {
+            let handled = Arc::clone(&handled);
+            async move {
+                let path = request.uri().path().to_owned();
+                let read = request.into_body().collect().await;
+                // A body that breaks off for another reason is the server's own to judge.
+                if !read.is_err_and(|error| error.is::<BodyRefused>()) {
+                    handled(&|seen| seen.handled.push(path.clone()));
+                }
+                Ok::<_, Infallible>(Response::new(Body::empty()))
+            }
         });
-        let checked = ValidateLayer::new(rules).layer(handler);
+        let guarded = BodyGuardLayer::new(limits).layer(handler);
+        let checked = ValidateLayer::new(rules).layer(guarded);
         let outermost = checked.map_response(move |response| {
             let rejection = response.extensions().get::<Rejection>();
             let reason = rejection.map_or("accept", Rejection::reason);
@@ -172,27 +213,43 @@ impl Server {
 
 /// As little of HTTP/2 as it takes to say what no client library would.
 mod h2 {
-    /// Preface, settings, and one request in literal fields.
-    pub(crate) fn request(fields: impl Iterator<Item = (Vec<u8>, Vec<u8>)>) -> Vec<u8> {
+    /// Preface, settings, and one request: its fields, its body, which must fit into the window that every
+    /// connection has, and its trailers.
+    pub(crate) fn request(fields: &[Field], body: &[u8], trailers: &[Field]) -> Vec<u8> {
+        let mut octets = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        frame(&mut octets, SETTINGS, 0, 0, &[]);
+        headers(&mut octets, fields, body.is_empty() && trailers.is_empty());
+        let mut chunks = body.chunks(16_000).peekable();
+        while let Some(chunk) = chunks.next() {
+            let is_last = chunks.peek().is_none() && trailers.is_empty();
+            frame(&mut octets, DATA, u8::from(is_last), 1, chunk);
+        }
+        if !trailers.is_empty() {
+            headers(&mut octets, trailers, true);
+        }
+        octets
+    }
+
+    /// Literal fields.
+    fn headers(octets: &mut Vec<u8>, fields: &[Field], is_last: bool) {
         let mut block = Vec::new();
         for (name, value) in fields {
             block.push(0);
-            string(&mut block, &name);
-            string(&mut block, &value);
+            string(&mut block, name);
+            string(&mut block, value);
         }
-        let mut octets = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-        frame(&mut octets, SETTINGS, 0, 0, &[]);
         // Only so much fits into a frame; the rest is continued.
         let mut chunks = block.chunks(16_000).peekable();
         let mut kind = HEADERS;
         while let Some(chunk) = chunks.next() {
             let end_headers = if chunks.peek().is_none() { 4 } else { 0 };
-            let end_stream = u8::from(kind == HEADERS);
-            frame(&mut octets, kind, end_headers | end_stream, 1, chunk);
+            let end_stream = u8::from(kind == HEADERS && is_last);
+            frame(octets, kind, end_headers | end_stream, 1, chunk);
             kind = CONTINUATION;
         }
-        octets
     }
+
+    type Field = (Vec<u8>, Vec<u8>);
 
     /// Whether stream 1 has ended, or the connection.
     pub(crate) fn is_answered(mut octets: &[u8]) -> bool {

@@ -17,6 +17,7 @@ use http_body_util::BodyExt;
 use proptest::prelude::*;
 use tonic::{body::Body as GrpcBody, server::NamedService, service::Routes};
 use tower::{Layer, Service, ServiceExt};
+use tower_plugin_tests::paths::spelled;
 use tower_plugin_validate::{
     RuleSet, ValidateLayer,
     path::{NonCanonical, PathRules, canonical},
@@ -74,36 +75,6 @@ where
 fn with(non_canonical: NonCanonical) -> ValidateLayer {
     let path = PathRules::http().with_non_canonical(non_canonical);
     ValidateLayer::new(RuleSet::http().with_path(path))
-}
-
-/// Paths made of the router's own pieces, spelled in every way.
-fn spelled() -> impl Strategy<Value = String> {
-    let pieces = prop::sample::select(vec![
-        "/a",
-        "/%61",
-        "/users",
-        "/%75sers",
-        "/files",
-        "/",
-        "/b.c",
-        "/b%2ec",
-        "/1",
-        "/%31",
-        "/caf%C3%A9",
-        "/caf%c3%a9",
-        "/x%20y",
-        "/%40",
-        "/@",
-        "/%2F",
-        "/..",
-        "/%2e%2e",
-        ";x",
-        "//",
-        "/a%2Fb",
-        "%25",
-        "/%252e",
-    ]);
-    prop::collection::vec(pieces, 1..5).prop_map(|pieces| pieces.concat())
 }
 
 /// Decodes first and routes then, as some proxies and handlers do.

@@ -5,16 +5,23 @@ use std::{
     convert::Infallible,
     fmt::Write as _,
     future::{Ready, ready},
+    net::SocketAddr,
     sync::{Arc, Mutex},
 };
 
 use bytes::Bytes;
+use connectrpc::client::{ClientConfig, HttpClient};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use proptest::prelude::*;
 use serde::Deserialize;
+use tokio::net::TcpListener;
 use tonic_types::StatusExt;
 use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_plugin_examples::proto::connectplugin::v1::{
+    HandshakeRequest, HandshakeServiceClient, ServiceRegistryClient, WatchServiceRequest,
+};
+use tower_plugin_tests::connect::violations;
 use tower_plugin_validate::{
     CanonicalPath, LiveRules, Metadata, Mode, Observed, Part, Rejection, ResponseBody, Route,
     RouteRules, RuleSet, TypedMetadata, ValidateLayer,
@@ -168,25 +175,40 @@ async fn violations_reach_each_kind_of_caller_as_its_library_reads_them() {
     ];
     assert_eq!(details, expected);
 
-    let connect = [
-        wrong[0],
-        ("content-type", "application/json"),
-        ("connect-protocol-version", "1"),
-    ];
-    let reply = send(&layer, request("/a.B/C", &connect)).await;
-    assert_eq!(reply.status(), StatusCode::BAD_REQUEST);
-    let error: serde_json::Value = serde_json::from_slice(&body(reply).await).unwrap();
-    assert_eq!(error["code"], "invalid_argument");
-    let types: Vec<_> = error["details"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|d| &d["type"])
-        .collect();
-    assert!(
-        types.contains(&&serde_json::json!("google.rpc.BadRequest")),
-        "{types:?}"
-    );
+    let address = serve(layer).await;
+    let config = ClientConfig::new(format!("http://{address}").parse().unwrap());
+    let config = config.with_default_header(wrong[0].0, wrong[0].1);
+    for config in [config.clone(), config.json()] {
+        let unary = HandshakeServiceClient::new(HttpClient::plaintext(), config.clone());
+        let error = unary.handshake(HandshakeRequest::default()).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.code.as_str(), "invalid_argument");
+        let told = violations(&error);
+        let told: Vec<_> = told.iter().map(|(f, d)| (f.as_str(), d.as_str())).collect();
+        assert_eq!(told, expected);
+
+        // A stream is answered by a message that ends it.
+        let registry = ServiceRegistryClient::new(HttpClient::plaintext(), config);
+        let error = match registry.watch_service(WatchServiceRequest::default()).await {
+            Err(error) => error,
+            Ok(mut stream) => match stream.message().await {
+                Err(error) => error,
+                Ok(_) => stream.error().cloned().unwrap(),
+            },
+        };
+        let told = violations(&error);
+        let told: Vec<_> = told.iter().map(|(f, d)| (f.as_str(), d.as_str())).collect();
+        assert_eq!(told, expected, "in a stream");
+    }
+}
+
+async fn serve(layer: ValidateLayer) -> SocketAddr {
+    let app = layer.layer(axum::Router::new());
+    let app = axum::Router::new().fallback_service(app);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(axum::serve(listener, app).into_future());
+    address
 }
 
 #[tokio::test]

@@ -106,6 +106,7 @@
 //! ---|---|---
 //! `axum` | Extractors that check what they parse ([`payload`]) |
 //! `garde` | Check with garde's derive |
+//! `metrics` | Counts of what is refused, for the `metrics` facade |
 //! `pattern` | Regular expressions of your own, compiled to tables of limited size (`metadata::Pattern`) |
 //! `serde` | Header fields as a struct that derives `Deserialize` (`TypedMetadata::of`, `TypedMetadata::checked`) |
 //! `tonic` | Check messages, and each message of a stream |
@@ -143,6 +144,7 @@ pub mod format;
 pub mod framing;
 pub mod limits;
 pub mod metadata;
+mod meter;
 mod octets;
 pub mod path;
 pub mod payload;

@@ -110,6 +110,7 @@ mod tests {
         "validate-20h",
         "validate-20h-ns",
         "validate-20h-validator",
+        "validate-20h-garde",
         "validate-20h-allocs",
         "validate-path",
         "validate-100h-worst",

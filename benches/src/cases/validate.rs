@@ -1,7 +1,7 @@
 //! A request head through the rules: twenty fields of which seven have rules, and a path.
 //!
 //! The peers do what one writes without this crate: a regular expression per value with the same
-//! sizes and counts beside it, and structs that derive `validator::Validate`.
+//! sizes and counts beside it, and structs that derive `validator::Validate` or `garde::Validate`.
 
 mod heads;
 mod peers;
@@ -49,6 +49,11 @@ pub(super) fn cases() -> Vec<Case> {
                 peer: peers::validator_derive(heads::twenty()),
                 baseline: None,
             }
+        }),
+        versus("validate-20h-garde", "garde's derive", 1.0, || Contest {
+            ours: layered(heads::twenty),
+            peer: peers::garde_derive(heads::twenty()),
+            baseline: None,
         }),
         limit("validate-20h-allocs", "allocs", 0.0, allocations),
         versus("validate-path", "a regex", 6.0, || Contest {

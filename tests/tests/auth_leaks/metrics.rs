@@ -1,102 +1,18 @@
-//! What the `metrics` facade is told, by a recorder that keeps every name and label.
+//! What the `metrics` facade is told.
 
 use std::{
-    sync::{Arc, Mutex},
     task::{Context, Waker},
     time::{Duration, SystemTime},
 };
 
 use futures_util::FutureExt;
-use metrics::{
-    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
-    SharedString, Unit,
-};
 use tower_plugin_auth::{
     Answer, InsertError, ManualClock, MemoryStore, NewToken, Principal, StoreError, SystemRng,
     TokenStore, Tokens, VerifyError,
     store::{BoxLookup, CachedStore, Found, List, Revocation},
     token::{KeyRing, Record, TokenId, TokenKind},
 };
-
-/// Names, labels and the last or added-up value of each. Of a histogram, what was recorded is added up.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Told(Arc<Mutex<Vec<(String, f64)>>>);
-
-impl Told {
-    pub(crate) fn all(&self) -> Vec<(String, f64)> {
-        self.0.lock().unwrap().clone()
-    }
-
-    fn note(&self, key: &Key) -> Figure {
-        let labels = key
-            .labels()
-            .map(|label| format!(" {}={}", label.key(), label.value()));
-        let name = format!("{}{}", key.name(), labels.collect::<String>());
-        let mut told = self.0.lock().unwrap();
-        if !told.iter().any(|(known, _)| *known == name) {
-            told.push((name.clone(), 0.0));
-        }
-        Figure(self.clone(), name)
-    }
-}
-
-struct Figure(Told, String);
-
-impl Figure {
-    fn change(&self, change: impl FnOnce(&mut f64)) {
-        let mut told = self.0.0.lock().unwrap();
-        let (_, value) = told.iter_mut().find(|(name, _)| *name == self.1).unwrap();
-        change(value);
-    }
-}
-
-impl CounterFn for Figure {
-    fn increment(&self, by: u64) {
-        self.change(|value| *value += by as f64);
-    }
-
-    fn absolute(&self, to: u64) {
-        self.change(|value| *value = to as f64);
-    }
-}
-
-impl GaugeFn for Figure {
-    fn increment(&self, by: f64) {
-        self.change(|value| *value += by);
-    }
-
-    fn decrement(&self, by: f64) {
-        self.change(|value| *value -= by);
-    }
-
-    fn set(&self, to: f64) {
-        self.change(|value| *value = to);
-    }
-}
-
-impl HistogramFn for Figure {
-    fn record(&self, value: f64) {
-        self.change(|sum| *sum += value);
-    }
-}
-
-impl Recorder for Told {
-    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        Counter::from_arc(Arc::new(self.note(key)))
-    }
-
-    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::from_arc(Arc::new(self.note(key)))
-    }
-
-    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
-        Histogram::from_arc(Arc::new(self.note(key)))
-    }
-}
+use tower_plugin_tests::told::Told;
 
 #[test]
 fn what_becomes_of_tokens_is_counted_in_a_few_words() {
@@ -105,13 +21,7 @@ fn what_becomes_of_tokens_is_counted_in_a_few_words() {
         let done = live_and_die().now_or_never();
         done.expect("the memory store answers at once");
     });
-    let mut figures = told.all();
-    figures.sort_by(|a, b| a.0.cmp(&b.0));
-    let figures: Vec<_> = figures
-        .iter()
-        .filter(|(_, value)| *value > 0.0)
-        .map(|(name, value)| format!("{} {value}", name.trim_start_matches("tower_plugin_auth_")))
-        .collect();
+    let figures = told.lines("tower_plugin_auth_");
     let expected = [
         "checks_total outcome=accepted 2",
         "checks_total outcome=expired 1",

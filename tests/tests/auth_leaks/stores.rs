@@ -12,12 +12,9 @@ use tower_plugin_auth::{
     },
     token::{KeyRing, Pepper, TokenKind},
 };
-use tower_plugin_tests::redis::RedisServer;
+use tower_plugin_tests::{redis::RedisServer, told::Told};
 
-use crate::{
-    metrics::Told,
-    seen::{Log, Seen},
-};
+use crate::seen::{Log, Seen};
 
 /// F09: what a store was given, and what it was opened with, is seen nowhere.
 #[tokio::test]

@@ -4,5 +4,6 @@ mod blocks;
 mod commands;
 mod items;
 mod links;
+mod metrics;
 mod names;
 mod words;

@@ -14,6 +14,7 @@ use super::{
     BodyLimit, BodyLimits, BodyRefused,
     envelope::{CONNECT_END, Envelopes, GRPC_WEB_TRAILERS},
 };
+use crate::meter::{self, Layer};
 
 /// The limit a body was over, for the layer to see when the service answers.
 pub(super) type Verdict = Arc<OnceLock<BodyLimit>>;
@@ -114,6 +115,8 @@ impl Watch {
         };
         checked.inspect_err(|&limit| {
             let _ = self.verdict.set(limit);
+            // Here, because the answer to a stream may have begun long ago.
+            meter::refused(Layer::Body, limit.reason());
         })
     }
 

@@ -7,7 +7,10 @@ use tower_plugin_core::{Protocol, ResponseBody};
 use tower_service::Service;
 
 use super::{BodyLimit, BodyLimits, GuardedBody, ResponseFuture, refused::rejection};
-use crate::caller::Caller;
+use crate::{
+    caller::Caller,
+    meter::{self, Layer},
+};
 
 /// The service of [`BodyGuardLayer`](super::BodyGuardLayer).
 ///
@@ -65,6 +68,7 @@ where
         let announced = declared(request.headers()).max(request.body().size_hint().lower());
         if self.limits.is_over(limit, announced) {
             let rejection = rejection(limit);
+            meter::refused(Layer::Body, rejection.reason());
             tracing::debug!(reason = rejection.reason(), "request refused");
             return ResponseFuture::refused(rejection.into_response(request.headers()));
         }

@@ -135,11 +135,13 @@ fn without_keys(path: &str) -> String {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_[]#".contains(&byte);
         part.len() <= 64 && part.bytes().all(plain)
     };
-    let parts = path
-        .split('.')
-        .map(|part| if name(part) { part } else { "*" });
+    let parts = path.split('.').take(MAX_PATH);
+    let parts = parts.map(|part| if name(part) { part } else { "*" });
     parts.collect::<Vec<_>>().join(".")
 }
+
+/// Of what is deeper, the way there is told.
+const MAX_PATH: usize = 64;
 
 /// The methods of [`I18n`], our reasons, and what would be right.
 const RULES: &[(&str, &str, &str)] = &[

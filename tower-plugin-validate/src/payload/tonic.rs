@@ -8,6 +8,7 @@ use pin_project_lite::pin_project;
 use tonic::{Request, Status};
 
 use super::{Check, Violations};
+use crate::meter::{self, Layer};
 
 /// Checks the message of a request, with `?` at the top of a handler.
 ///
@@ -130,5 +131,6 @@ where
 fn status(violations: Violations) -> Status {
     let rejection = violations.into_rejection("");
     tracing::debug!(reason = rejection.reason(), "request refused");
+    meter::refused(Layer::Payload, meter::rule(&rejection));
     crate::status::status(rejection)
 }

@@ -29,7 +29,11 @@ fn collect<'a>(errors: &'a ValidationErrors, path: &mut Vec<Step<'a>>, out: &mut
         // What `validator` calls errors of the struct as a whole, and of a list in place of one.
         let is_field = !name.starts_with("__") && !name.starts_with("_tmp");
         if is_field {
-            path.push(Step::Name(name));
+            // A name that was made up at run time could hold anything.
+            path.push(Step::Name(match name {
+                Cow::Borrowed(name) => name,
+                Cow::Owned(_) => "*",
+            }));
         }
         of_kind(kind, path, out);
         if is_field {
@@ -167,3 +171,33 @@ const RULES: &[(&str, &str, &str)] = &[
     ("required", "REQUIRED", "is required"),
     ("url", "URL", "must be a URL"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use tower_plugin_core::Violation;
+
+    use super::*;
+
+    struct Told(ValidationErrors);
+
+    impl validator::Validate for Told {
+        fn validate(&self) -> Result<(), ValidationErrors> {
+            Err(self.0.clone())
+        }
+    }
+
+    #[test]
+    fn a_name_made_up_at_run_time_is_not_told() {
+        let kind = ValidationErrorsKind::Field(vec![ValidationError::new("email")]);
+        let of = |name: Cow<'static, str>, kind| ValidationErrors(HashMap::from([(name, kind)]));
+        let inner = of(Cow::Borrowed("email"), kind);
+        let inner = ValidationErrorsKind::Struct(Box::new(inner));
+        let errors = of(Cow::Owned("s3cr3t".to_owned()), inner);
+
+        let violations = Told(errors).check().unwrap_err();
+        let fields: Vec<_> = violations.iter().map(Violation::field).collect();
+        assert_eq!(fields, ["*.email"]);
+    }
+}

@@ -5,6 +5,7 @@ use tower_plugin_core::ResponseBody;
 use tower_service::Service;
 
 use super::{LiveRules, Observed, ResponseFuture, check::check, live::Seen};
+use crate::meter::{self, Layer};
 
 /// The service of [`ValidateLayer`](crate::ValidateLayer).
 ///
@@ -59,11 +60,13 @@ where
         let leave_path = rules.leaves_canonical_path();
         if let Some(rejection) = findings.refused {
             self.live.count_refused();
+            meter::refused(Layer::Head, rejection.reason());
             tracing::debug!(reason = rejection.reason(), "request refused");
             return ResponseFuture::refused(rejection.into_response(request.headers()));
         }
         let observed = findings.observed.map(|rejection| {
             self.live.count_observed();
+            meter::observed(rejection.reason());
             tracing::debug!(reason = rejection.reason(), "request would be refused");
             Observed(rejection)
         });

@@ -1,4 +1,4 @@
-//! The same checks with regular expressions, and with `validator`'s derive.
+//! The same checks with regular expressions, and with the derives of `validator` and `garde`.
 
 use std::{hint::black_box, time::Duration};
 
@@ -50,22 +50,29 @@ pub(super) fn regex_path(text: &'static str) -> Contender {
     })
 }
 
-/// The fields that have rules, as a struct.
-#[derive(Validate)]
+/// The fields that have rules, as a struct. Both derives are given the same expressions.
+#[derive(Validate, garde::Validate)]
 struct Fields<'a> {
     #[validate(regex(path = *rules::UUID))]
+    #[garde(pattern(rules::UUID))]
     request_id: &'a str,
     #[validate(regex(path = *rules::UUID))]
+    #[garde(pattern(rules::UUID))]
     tenant_id: &'a str,
     #[validate(regex(path = *rules::SEMVER))]
+    #[garde(pattern(rules::SEMVER))]
     plugin_version: &'a str,
     #[validate(regex(path = *rules::NAME))]
+    #[garde(pattern(rules::NAME))]
     runtime_id: &'a str,
     #[validate(regex(path = *rules::REGION))]
+    #[garde(pattern(rules::REGION))]
     region: &'a str,
     #[validate(range(min = 0, max = 10))]
+    #[garde(range(min = 0, max = 10))]
     retry: i64,
     #[validate(email, regex(path = *rules::DOT))]
+    #[garde(email, pattern(rules::DOT))]
     contact: &'a str,
 }
 
@@ -95,7 +102,15 @@ pub(super) fn validator_derive(request: Request<()>) -> Contender {
     })
 }
 
-/// And its errors as a JSON body, values and all.
+/// As [`validator_derive`].
+pub(super) fn garde_derive(request: Request<()>) -> Contender {
+    paced(move || {
+        let fields = Fields::of(black_box(request.headers()));
+        assert!(garde::Validate::validate(&fields).is_ok());
+    })
+}
+
+/// What `validator` finds wrong, as a JSON body, values and all.
 pub(super) fn validator_refusal(request: Request<()>) -> Contender {
     paced(move || {
         let fields = Fields::of(black_box(request.headers()));

@@ -7,6 +7,7 @@ use tower_plugin_core::{Code, Rejection, Violation};
 
 use crate::{
     caller::Caller,
+    meter::{self, Layer},
     payload::{
         Check, Violations,
         named::{Failure, Why},
@@ -24,6 +25,7 @@ pub struct CheckedRejection {
 impl CheckedRejection {
     pub(super) fn new(rejection: Rejection, caller: Caller) -> Self {
         tracing::debug!(reason = rejection.reason(), "request refused");
+        meter::refused(Layer::Payload, meter::rule(&rejection));
         Self { rejection, caller }
     }
 

@@ -176,3 +176,26 @@ fn a_key_of_a_map_is_shown_only_if_it_could_be_a_name() {
         ["labels.plain.text", "labels.*.text", "labels.*.text"]
     );
 }
+
+#[test]
+fn the_way_to_a_field_is_told_for_sixty_four_steps() {
+    struct Deep;
+
+    impl garde::Validate for Deep {
+        type Context = ();
+
+        fn validate_into(
+            &self,
+            _: &(),
+            _: &mut dyn FnMut() -> garde::Path,
+            report: &mut garde::Report,
+        ) {
+            let path = (0..1000).fold(garde::Path::empty(), |path, _| path.join("a"));
+            report.append(path, garde::Error::new("is wrong"));
+        }
+    }
+
+    let violations = Garde(Deep).check().unwrap_err();
+    let fields: Vec<_> = violations.iter().map(|v| v.field()).collect();
+    assert_eq!(fields, [["a"; 64].join(".")]);
+}
