@@ -1,6 +1,7 @@
 //! What the `metrics` facade is told.
 
 use std::{
+    sync::{Arc, Mutex},
     task::{Context, Waker},
     time::{Duration, SystemTime},
 };

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use crate::support::{documents, files, read, root};
+use tower_plugin_tests::documents::{documents, files, read, root};
 
 #[test]
 fn a_metric_that_a_document_names_is_one_that_is_told() {
