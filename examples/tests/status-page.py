@@ -263,7 +263,10 @@ def main():
             host.admit()
             browser.until("document.querySelector('[data-name=\"Tokens alive\"] b').textContent === '2'")
             if screenshot:
-                data = browser.call("Page.captureScreenshot", format="png")["data"]
+                size = browser.call("Page.getLayoutMetrics")["cssContentSize"]
+                data = browser.call(
+                    "Page.captureScreenshot", format="png", captureBeyondViewport=True, clip={**size, "scale": 1}
+                )["data"]
                 pathlib.Path(screenshot).write_bytes(base64.b64decode(data))
 
             # Nothing has come from elsewhere, and nothing was kept from running.

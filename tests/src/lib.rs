@@ -3,6 +3,7 @@
 
 #![warn(missing_docs)]
 
+pub mod documents;
 pub mod proxy;
 pub mod redis;
 pub mod windows;

@@ -8,10 +8,7 @@ use tower_plugin_ratelimit::{
     Cost, Operation, Policy, Unavailable,
     redis::{OnUnavailable, RedisLimiter},
 };
-use tower_plugin_tests::redis::RedisServer;
-
-/// As the guide has them.
-const PERMISSIONS: [&str; 5] = ["+eval", "+evalsha", "+time", "+mget", "+set"];
+use tower_plugin_tests::{documents::blocks, redis::RedisServer};
 
 fn limiter(url: &str) -> RedisLimiter {
     let builder = RedisLimiter::builder(url)
@@ -40,25 +37,33 @@ async fn use_all(server: &RedisServer, limiter: &RedisLimiter) -> Result<(), Una
 #[tokio::test]
 async fn the_permissions_of_the_guide_are_enough_and_each_is_needed() {
     let server = RedisServer::start().await;
+    let [command] = blocks("docs/distributed.md", "Running Redis");
+    let words: Vec<_> = command.text.split_whitespace().collect();
+    let (permissions, user): (Vec<_>, Vec<_>) =
+        words.into_iter().partition(|word| word.starts_with('+'));
+    assert_eq!(permissions.len(), 5, "{permissions:?}");
     let grant = async |name: &str, permissions: &[&str]| {
-        let user = ["ACL", "SETUSER", name, "on", ">pw", "resetkeys", "~tp:rl:*"];
-        let nothing = ["resetchannels", "-@all"];
-        server
-            .cli(&[&user[..], &nothing, permissions].concat())
-            .await;
+        let said = user.iter().map(|word| match *word {
+            "limiter" => name,
+            ">PASSWORD" => ">pw",
+            other => other,
+        });
+        let said: Vec<_> = said.chain(permissions.iter().copied()).collect();
+        server.cli(&said).await;
         format!("redis://{name}:pw@127.0.0.1:{}", server.port())
     };
-    let url = grant("limiter", &PERMISSIONS).await;
+    let url = grant("limiter", &permissions).await;
     use_all(&server, &limiter(&url)).await.unwrap();
-    for missing in PERMISSIONS {
-        let others = PERMISSIONS.into_iter().filter(|other| *other != missing);
-        let url = grant(&missing[1..], &others.collect::<Vec<_>>()).await;
+    for missing in &permissions {
+        let others = permissions.iter().filter(|other| *other != missing);
+        let others: Vec<_> = others.copied().collect();
+        let url = grant(&missing[1..], &others).await;
         let limiter = limiter(&url);
         limiter.connected().await.unwrap();
         let outcome = use_all(&server, &limiter).await;
         assert!(outcome.is_err(), "without {missing}");
     }
-    let url = grant("stranger", &PERMISSIONS)
+    let url = grant("stranger", &permissions)
         .await
         .replace(":pw@", ":wp@");
     assert!(limiter(&url).connected().await.is_err());

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, ServiceExt, service_fn};
+use tower_plugin_tests::documents::blocks;
 use tower_plugin_validate::{
     BodyLimits, RuleSet, ValidateLayer,
     body::BodyLimit,
@@ -156,10 +157,9 @@ async fn a_plain_http_caller_is_told_what_the_guide_shows() {
     assert_eq!(response.headers()["cache-control"], "no-store");
     let body = response.into_body().collect().await.unwrap().to_bytes();
 
-    let shown = GUIDE.split("```json").nth(1).unwrap();
-    let shown = shown.split("```").next().unwrap();
+    let [shown] = blocks("docs/validation.md", "What callers are told");
     let json = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).unwrap();
-    assert_eq!(json(&body), json(shown.as_bytes()));
+    assert_eq!(json(&body), json(shown.text.as_bytes()));
 }
 
 #[test]

@@ -14,9 +14,10 @@ struct Arguments {
     #[arg(long, default_value = "redis://127.0.0.1:6379")]
     redis: String,
 
-    /// How many requests each server gets.
-    #[arg(long, default_value = "10000")]
-    requests: u64,
+    /// How many requests each server gets, or how many decisions each row of `--sizing` is of; 10,000 or 100,000 if
+    /// nothing is said.
+    #[arg(long, value_name = "COUNT")]
+    requests: Option<u32>,
 
     /// Measure what a decision costs Redis instead; nobody else should use it meanwhile.
     #[arg(long)]
@@ -27,14 +28,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let url = &arguments.redis;
     if arguments.sizing {
+        let decisions = arguments.requests.unwrap_or(100_000) as usize;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        print!("{}", runtime.block_on(sizing(url, 100_000))?);
+        print!("{}", runtime.block_on(sizing(url, decisions))?);
         return Ok(());
     }
+    let requests = arguments.requests.unwrap_or(10_000).into();
     let runtime = tokio::runtime::Runtime::new()?;
-    let comparison = runtime.block_on(compare(url, arguments.requests))?;
+    let comparison = runtime.block_on(compare(url, requests))?;
     print!("{comparison}");
     for outcome in [&comparison.exact, &comparison.leased] {
         if outcome.together() > outcome.allowed {

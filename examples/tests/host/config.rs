@@ -40,7 +40,7 @@ async fn flag_before_variable_before_file_before_default() {
     let file = write(
         &folder,
         "host.toml",
-        "token-ttl = \"2h\"\ndrain = \"3s\"\nwatch-quota = \"9/s\"\n",
+        "token-ttl = \"2h\"\ndrain = \"3s\"\nwatch-quota = \"9/s\"\nopen-admission = true\n",
     );
     let output = run(
         &["--token-ttl", "4h", "--print-config"],
@@ -57,7 +57,8 @@ async fn flag_before_variable_before_file_before_default() {
     for line in [
         "token-ttl = \"4h\" # from the command line",
         "drain = \"5s\" # from the environment",
-        "watch-quota = \"9/s\"",
+        "watch-quota = \"9/s\" # from the file",
+        "open-admission = true # from the file",
         "header-timeout = \"10s\"",
         "# In the environment, and not shown: PLUGIN_HOST_ADMIN_TOKEN",
     ] {

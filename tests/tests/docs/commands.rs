@@ -5,7 +5,7 @@ use std::fs;
 use clap::CommandFactory;
 use tower_plugin_examples::host::Options;
 
-use crate::support::{documents, read, root};
+use tower_plugin_tests::documents::{documents, files, read, root};
 
 /// Not ours, and taken for granted.
 const OTHERS: [&str; 11] = [
@@ -26,7 +26,7 @@ impl Program {
                 let path = entry.unwrap().path();
                 let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
                 let files = match path.is_dir() {
-                    true => crate::support::files(&path, "rs"),
+                    true => files(&path, "rs"),
                     false => vec![path],
                 };
                 let texts = files.iter().map(|file| fs::read_to_string(file).unwrap());
@@ -148,11 +148,16 @@ fn every_command_of_the_documents_can_be_typed() {
     let programs = Program::all();
     let mut count = 0;
     for document in documents() {
-        for (at, block) in document.blocks("sh") {
+        let blocks = document.blocks().into_iter();
+        for block in blocks.filter(|block| block.language == "sh") {
             for line in block.lines() {
                 count += 1;
                 let faults = faults(&programs, line);
-                assert!(faults.is_empty(), "{}: {line}: {faults:?}", document.at(at));
+                assert!(
+                    faults.is_empty(),
+                    "{}: {line}: {faults:?}",
+                    document.at(block.line)
+                );
             }
         }
     }

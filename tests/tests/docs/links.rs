@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::documents;
+use tower_plugin_tests::documents::documents;
 
 /// The anchor that a heading has on GitHub.
 fn anchor(heading: &str) -> String {

@@ -1,4 +1,4 @@
-//! Whatever `docs/` says is tested, is: each test it names is in the tree, where it says.
+//! Whatever a document says is tested, is: each test it names is in the tree, where it says.
 //!
 //! Names of tests are sentences, so in backticks a word of four parts or more is one of them, alone or
 //! behind the modules it is in. That it passes, the run that runs this shows.
@@ -9,24 +9,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::support::files;
+use tower_plugin_tests::documents::{documents, files, root};
 
 #[test]
 fn every_test_that_the_documents_name_exists() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let tests = functions(&root);
+    let tests = functions(&root());
     let mut count = 0;
-    for document in files(&root.join("docs"), "md") {
-        let text = fs::read_to_string(&document).unwrap();
-        for (number, line) in text.lines().enumerate() {
+    for document in documents() {
+        for (number, line) in document.text.lines().enumerate() {
             for name in names(line) {
                 count += 1;
-                let at = format!("{}:{}", document.display(), number + 1);
+                let at = document.at(number + 1);
                 assert!(exists(&tests, name), "{at}: {name} is no test");
             }
         }
-        let untested = untested(&text);
-        assert!(untested.is_empty(), "{}: {untested:?}", document.display());
+        let untested = untested(&document.text);
+        assert!(untested.is_empty(), "{}: {untested:?}", document.name());
     }
     assert!(count > 100, "{count} names were found");
 }

@@ -3,7 +3,7 @@
 use clap::CommandFactory;
 use tower_plugin_examples::host::Options;
 
-use crate::support::{documents, files, read, root};
+use tower_plugin_tests::documents::{blocks, documents, files, read, root};
 
 /// Runs of these characters that begin like this.
 fn words<'a>(text: &'a str, begin: &str, is_part: fn(char) -> bool) -> Vec<&'a str> {
@@ -121,42 +121,32 @@ fn every_address_of_the_administration_that_the_documents_name_is_served() {
 
 #[test]
 fn the_manifest_of_the_readme_asks_for_what_there_is() {
-    let workspace = read("Cargo.toml");
-    let readme = documents()
-        .into_iter()
-        .find(|document| document.path.ends_with("../README.md"))
-        .unwrap();
-    let blocks = readme.blocks("toml");
-    let mut count = 0;
-    for line in blocks.iter().flat_map(|(_, block)| block.lines()) {
-        let Some((name, asked)) = line.split_once(" = ") else {
+    let table = |text: &str| text.parse::<toml::Table>().unwrap();
+    let workspace = table(&read("Cargo.toml"));
+    let [manifest] = blocks("README.md", "In front of your service");
+    let manifest = table(&manifest.text);
+    let asked = manifest["dependencies"].as_table().unwrap();
+    assert_eq!((manifest.len(), asked.len()), (1, 7), "{manifest:?}");
+    for (name, asked) in asked {
+        // A version, alone or beside features; of ours, which are not published, a path beside the clone.
+        let part = |of: &toml::Value, part: &str| Some(of.get(part)?.as_str()?.to_owned());
+        let version = |of: &toml::Value| {
+            let alone = of.as_str().map(str::to_owned);
+            alone.or_else(|| part(of, "version"))
+        };
+        let known = &workspace["workspace"]["dependencies"][name];
+        let Some(path) = part(asked, "path") else {
+            let (asked, known) = (version(asked).unwrap(), version(known).unwrap());
+            assert!(known.starts_with(&asked), "{name}: {asked}, {known}");
             continue;
         };
-        count += 1;
-        let quoted: Vec<_> = asked.split('"').skip(1).step_by(2).collect();
-        let (version, features) = quoted.split_first().unwrap();
-        let own = format!("\n{name} = ");
-        let (_, entry) = workspace
-            .split_once(&own)
-            .unwrap_or_else(|| panic!("{name}"));
-        let entry = entry.lines().next().unwrap();
-        // Ours are not published: a path, from a project beside the clone.
-        let is_own = name.starts_with("tower-plugin-");
-        let said = match is_own {
-            true => version.strip_prefix("../tower-plugin/").unwrap_or("?"),
-            false => version,
-        };
-        assert!(
-            entry.contains(&format!("\"{said}")),
-            "{name}: {said}, {entry}"
-        );
-        if is_own {
-            let manifest = read(&format!("{name}/Cargo.toml"));
-            for feature in features {
-                let is_there = manifest.contains(&format!("\n{feature} = ["));
-                assert!(is_there, "{name} has no feature {feature}");
-            }
+        let known = part(known, "path").unwrap();
+        assert_eq!(path, format!("../tower-plugin/{known}"));
+        let features = &table(&read(&format!("{known}/Cargo.toml")))["features"];
+        let asked = asked.get("features").and_then(toml::Value::as_array);
+        for feature in asked.into_iter().flatten() {
+            let is_there = features.get(feature.as_str().unwrap()).is_some();
+            assert!(is_there, "{name} has no feature {feature:?}");
         }
     }
-    assert_eq!(count, 7, "{blocks:?}");
 }

@@ -23,6 +23,8 @@ pub struct Settings {
     /// The options.
     pub options: Options,
     matches: ArgMatches,
+    /// The ids of those the file has set.
+    filed: Vec<String>,
 }
 
 /// Why there are no options.
@@ -48,13 +50,19 @@ impl Settings {
     ) -> Result<Self, SettingsError> {
         let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
         let mut matches = command().try_get_matches_from(&arguments)?;
+        let mut filed = Vec::new();
         if let Some(path) = Options::from_arg_matches(&matches)?.config {
             let given = file::read(&path, &command()).map_err(SettingsError::File)?;
+            filed = given.iter().map(|(id, _)| id.clone()).collect();
             let command = file::apply(given, command(), |id| is_said(&matches, id));
             matches = command.try_get_matches_from(&arguments)?;
         }
         let options = Options::from_arg_matches(&matches)?;
-        Ok(Self { options, matches })
+        Ok(Self {
+            options,
+            matches,
+            filed,
+        })
     }
 }
 

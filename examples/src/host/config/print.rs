@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use clap::{ArgAction, ArgMatches, Command, parser::ValueSource};
+use clap::{ArgAction, parser::ValueSource};
 
 use super::{Settings, command, is_setting};
 
@@ -32,45 +32,46 @@ impl Settings {
             // Nothing fails that is written to a string.
             let _infallible = writeln!(text, "# In the environment, and not shown: {variable}");
         }
-        let _infallible = write_all(&mut text, &command(), &self.matches);
+        let _infallible = self.write_all(&mut text);
         Ok(text)
     }
-}
 
-fn write_all(text: &mut String, command: &Command, matches: &ArgMatches) -> fmt::Result {
-    let mut heading = None;
-    for arg in command.get_arguments().filter(|arg| is_setting(arg)) {
-        if arg.get_help_heading() != heading {
-            heading = arg.get_help_heading();
-            write!(text, "\n# {}\n", heading.unwrap_or("General"))?;
-        }
-        let id = arg.get_id().as_str();
-        let key = arg.get_long().unwrap_or_default();
-        if matches!(arg.get_action(), ArgAction::SetTrue) {
-            writeln!(text, "{key} = {}", matches.get_flag(id))?;
-            continue;
-        }
-        let mut values = matches
-            .get_raw(id)
-            .into_iter()
-            .flatten()
-            .map(|value| literal(&value.to_string_lossy()));
-        if matches!(arg.get_action(), ArgAction::Append) {
-            let values: Vec<_> = values.collect();
-            writeln!(text, "{key} = [{}]", values.join(", "))?;
-        } else if let Some(value) = values.next() {
-            write!(text, "{key} = {value}")?;
-            let origin = match matches.value_source(id) {
-                Some(ValueSource::CommandLine) => " # from the command line",
-                Some(ValueSource::EnvVariable) => " # from the environment",
-                _ => "",
+    fn write_all(&self, text: &mut String) -> fmt::Result {
+        let mut heading = None;
+        for arg in command().get_arguments().filter(|arg| is_setting(arg)) {
+            if arg.get_help_heading() != heading.as_deref() {
+                heading = arg.get_help_heading().map(str::to_owned);
+                write!(text, "\n# {}\n", heading.as_deref().unwrap_or("General"))?;
+            }
+            let id = arg.get_id().as_str();
+            let key = arg.get_long().unwrap_or_default();
+            let values = self.matches.get_raw(id).into_iter().flatten();
+            let mut values = values.map(|value| literal(&value.to_string_lossy()));
+            let value = match arg.get_action() {
+                ArgAction::SetTrue => Some(self.matches.get_flag(id).to_string()),
+                ArgAction::Append => {
+                    let values: Vec<_> = values.collect();
+                    Some(format!("[{}]", values.join(", ")))
+                }
+                _ => values.next(),
             };
-            writeln!(text, "{origin}")?;
-        } else {
-            writeln!(text, "# {key} is not set")?;
+            match value {
+                Some(value) => writeln!(text, "{key} = {value}{}", self.origin(id))?,
+                None => writeln!(text, "# {key} is not set")?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the value of this flag came from, if it is not the default.
+    fn origin(&self, id: &str) -> &'static str {
+        match self.matches.value_source(id) {
+            Some(ValueSource::CommandLine) => " # from the command line",
+            Some(ValueSource::EnvVariable) => " # from the environment",
+            _ if self.filed.iter().any(|filed| filed == id) => " # from the file",
+            _ => "",
         }
     }
-    Ok(())
 }
 
 /// A number where it reads the same, else a basic string (TOML 1.0).
