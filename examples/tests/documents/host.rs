@@ -34,7 +34,9 @@ async fn a_plugins_life_is_played_in_a_second_terminal() {
     let [first, second] = blocks("examples/README.md", "A plugin's life");
     let life = terminal().types(&first.text).prints().await;
     let last = "steps went as they should.";
-    assert!(life.contains(last), "{life}");
+    // "calls it through the host"
+    let through = r#"the provider saw {"authorization":null,"forwarded":"for=_demo-"#;
+    assert!(life.contains(last) && life.contains(through), "{life}");
 
     let [_, build] = blocks("examples/README.md", "plugin-host");
     // What was built for tests is larger than what is let in.

@@ -61,7 +61,7 @@ fn every_block_is_compiled_or_tried_or_listed_as_neither() {
             assert!(is_tried, "{at}: no test asks for the blocks of {key:?}");
         }
     }
-    assert!(count > 60, "{count} blocks were found");
+    assert!(count > 45, "{count} blocks were found");
     for (document, first, _) in NOT_TRIED {
         assert!(listed.contains(first), "{document} has no {first:?}");
     }

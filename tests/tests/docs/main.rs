@@ -2,6 +2,7 @@
 
 mod blocks;
 mod commands;
+mod items;
 mod links;
 mod names;
 mod words;
