@@ -8,7 +8,10 @@ use tower_plugin_ratelimit::{
     Cost, Operation, Policy, Unavailable,
     redis::{OnUnavailable, RedisLimiter},
 };
-use tower_plugin_tests::{documents::blocks, redis::RedisServer};
+use tower_plugin_tests::{
+    documents::{blocks, documents},
+    redis::RedisServer,
+};
 
 fn limiter(url: &str) -> RedisLimiter {
     let builder = RedisLimiter::builder(url)
@@ -67,6 +70,25 @@ async fn the_permissions_of_the_guide_are_enough_and_each_is_needed() {
         .await
         .replace(":pw@", ":wp@");
     assert!(limiter(&url).connected().await.is_err());
+}
+
+#[tokio::test]
+async fn the_settings_of_the_documents_are_settings_of_redis() {
+    let server = RedisServer::start().await;
+    let known = server.cli(&["CONFIG", "GET", "*"]).await;
+    let mut count = 0;
+    for document in documents() {
+        for (line, span) in document.spans() {
+            let words: Vec<_> = span.split(' ').collect();
+            let [name, value] = words[..] else { continue };
+            if known.lines().any(|known| known == name) && span.contains('-') {
+                count += 1;
+                let set = server.try_cli(&["CONFIG", "SET", name, value]).await;
+                assert_eq!(set.as_deref(), Ok("OK"), "{}: {span}", document.at(line));
+            }
+        }
+    }
+    assert!(count >= 4, "{count} settings were found");
 }
 
 #[tokio::test]

@@ -187,17 +187,17 @@ impl Admission {
     ///
     /// # Errors
     ///
-    /// [`ManifestError`] if the file is no regular one, cannot be read or is too large, or what is wrong with it.
+    /// [`ManifestError`] if the file is no regular one, cannot be read or is too large, or what is wrong with it. Of
+    /// [`NotInUse`](ManifestErrorKind::NotInUse) observers are not told: nobody has offered a manifest.
     #[cfg(feature = "manifest")]
     #[cfg_attr(docsrs, doc(cfg(feature = "manifest")))]
     pub fn load_manifest(&self) -> Result<Arc<VerifiedManifest>, ManifestError> {
-        let read = match (&self.0.shelf, &self.0.manifest_path) {
-            (Some(shelf), Some(path)) => {
-                files::read(path, shelf.policy().limits().max_bytes()).map_err(ManifestError::io)
-            }
-            _ => Err(ManifestErrorKind::NotInUse.into()),
+        let (Some(shelf), Some(path)) = (&self.0.shelf, &self.0.manifest_path) else {
+            // Observers are not told: nobody has offered one that could be refused.
+            return Err(ManifestErrorKind::NotInUse.into());
         };
-        match read {
+        let max = shelf.policy().limits().max_bytes();
+        match files::read(path, max).map_err(ManifestError::io) {
             Ok(json) => self.install_manifest(&json),
             Err(error) => {
                 let event = AdmissionEvent::ManifestRefused { error: &error };

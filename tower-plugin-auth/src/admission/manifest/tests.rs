@@ -1092,10 +1092,19 @@ fn rules_and_policies_that_mean_nothing_are_not_built() {
         not_in_use.install_manifest(b"").unwrap_err().kind(),
         Kind::NotInUse
     );
-    assert_eq!(
-        not_in_use.load_manifest().unwrap_err().kind(),
-        Kind::NotInUse
-    );
+}
+
+// Every host without a manifest began its audit log with a refused one.
+#[test]
+fn what_nobody_has_offered_is_not_told_of_as_refused() {
+    let told = Told::default();
+    let builder = told.listen(Admission::builder(secret()));
+    let admission = builder.build().unwrap();
+    let error = admission.load_manifest().unwrap_err();
+    assert_eq!(error.kind(), Kind::NotInUse);
+    assert_eq!(told.take(), [""; 0]);
+    admission.install_manifest(b"{}").unwrap_err();
+    assert_eq!(told.take(), ["not installed: manifest: none is asked for"]);
 }
 
 fn words() -> impl Strategy<Value = String> {
