@@ -7,7 +7,12 @@ use std::{
 
 use tokio::{runtime::Handle, time};
 
-use super::HostState;
+use tower_plugin_ratelimit::EitherLimiter;
+
+use super::{
+    HostState,
+    stores::{Census, Health},
+};
 
 /// Looks after the registry for as long as the state is used: whenever tokens were revoked, and every
 /// [`INTERVAL`] for what has expired, for what other copies have revoked, and for what was registered by a
@@ -22,6 +27,16 @@ pub(super) fn start(state: &Arc<HostState>) {
     if state.is_kept.swap(true, Ordering::Relaxed) {
         return;
     }
+    if let Some(census) = state.kept.census() {
+        let (census, state) = (Arc::clone(census), Arc::downgrade(state));
+        runtime.spawn(async move {
+            while let Some(state) = state.upgrade() {
+                look_at_redis(&state, &census).await;
+                drop(state);
+                time::sleep(CENSUS_INTERVAL).await;
+            }
+        });
+    }
     let mut revoked = state.revocations.listen();
     let state = Arc::downgrade(state);
     runtime.spawn(async move {
@@ -34,6 +49,19 @@ pub(super) fn start(state: &Arc<HostState>) {
             forget_the_gone(&state).await;
         }
     });
+}
+
+/// Counts what is there, and says in the log if Redis has gone or is back.
+async fn look_at_redis(state: &HostState, census: &Census) {
+    let limits_without = || match &state.limits.limiter {
+        EitherLimiter::Left(_) => false,
+        EitherLimiter::Right(redis) => redis.stats().lanes_down > 0,
+    };
+    match census.take(state.clock.wall(), limits_without).await {
+        Some(Health::Down) => tracing::warn!("redis is taken for down"),
+        Some(Health::Up) => tracing::info!("redis is there"),
+        Some(Health::Unasked) | None => {}
+    }
 }
 
 async fn forget_the_gone(state: &HostState) {
@@ -78,3 +106,4 @@ async fn end_grants_of_the_gone(state: &HostState) {
 }
 
 const INTERVAL: Duration = Duration::from_secs(5);
+const CENSUS_INTERVAL: Duration = Duration::from_secs(1);

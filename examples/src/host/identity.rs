@@ -8,22 +8,18 @@ use std::{
 
 use connectrpc::{ConnectError, ErrorCode, RequestContext};
 use tower_plugin_auth::{
-    MemoryStore, StoreError, TokenEvent, TokenStore, Tokens,
+    StoreError, TokenEvent, TokenStore, Tokens,
     store::{List, SharedStore},
     token::{EXPIRES_AT, KeyRing, TokenId},
 };
 use tower_plugin_core::{Clock, Principal};
 
-use super::{
-    HostError, options::TokenConfig, own_words::refuse, registry::Owner, stores::TokenStores,
-};
+use super::{HostError, options::TokenConfig, own_words::refuse, registry::Owner};
 
 /// Issues and checks the tokens of the plugins; clones share them.
 #[derive(Clone)]
 pub(super) struct Identities {
     tokens: Tokens<SharedStore>,
-    // Where the tokens are, if that is this process.
-    memory: Option<Arc<MemoryStore>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -45,7 +41,7 @@ impl Identities {
     /// `observe` is told of what happens to the tokens; it must not block.
     pub(super) fn new(
         config: TokenConfig,
-        (store, memory): TokenStores,
+        store: SharedStore,
         keys: KeyRing,
         clock: Arc<dyn Clock>,
         observe: impl Fn(&TokenEvent<'_>) + Send + Sync + 'static,
@@ -62,11 +58,7 @@ impl Identities {
             tokens = tokens.with_absolute_lifetime(lifetime);
         }
         let tokens = tokens.build()?;
-        Ok(Self {
-            tokens,
-            memory,
-            clock,
-        })
+        Ok(Self { tokens, clock })
     }
 
     /// The tokens themselves, for the layer that checks them.
@@ -90,12 +82,6 @@ impl Identities {
             clock: Arc::clone(&self.clock),
             token_id: principal.token_id()?.parse().ok()?,
         })
-    }
-
-    /// How many tokens are alive, if this process keeps them.
-    pub(super) fn alive(&self) -> Option<usize> {
-        let memory = self.memory.as_ref()?;
-        Some(memory.len_live(self.clock.wall()))
     }
 
     /// Whether a plugin has a token that is alive: this one, one that has replaced it, or any other.

@@ -3,6 +3,7 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
+use serde_json::Value;
 use tower_plugin_auth::{
     Admission, CapabilityBroker, InvalidConfig, SystemRng, TokenEvent, Tokens,
     admission::manifest::ManifestErrorKind,
@@ -28,7 +29,7 @@ use super::{
     metrics::Telemetry,
     options::{Deadlines, KnownPlugin},
     proxy::{self, Proxy},
-    stores::stores,
+    stores::{Kept, Stores, stores},
     watch::Revocations,
 };
 
@@ -41,7 +42,10 @@ pub struct HostState {
     pub(super) directory: Arc<Directory>,
     pub(super) grants: Grants,
     pub(super) identities: Identities,
+    pub(super) grant_capacity: usize,
     pub(super) is_kept: AtomicBool,
+    // What the stores hold.
+    pub(super) kept: Kept,
     pub(super) limits: Limits,
     pub(super) plugins: Vec<KnownPlugin>,
     pub(super) proxy: Proxy,
@@ -52,7 +56,6 @@ pub struct HostState {
     // What the head of a request is checked by.
     pub(super) rules: RuleSet,
     pub(super) telemetry: Telemetry,
-    // Where there is no other way to know how many there may be.
     pub(super) token_capacity: usize,
     pub(super) watching: ConcurrencyLimitLayer<key::Principal>,
 }
@@ -84,7 +87,11 @@ impl HostState {
         let watching = Concurrency::per_key(MAX_WATCHES)?
             .with_name("watches")?
             .with_total(MAX_WATCHES_IN_ALL)?;
-        let (tokens, grants) = stores(
+        let Stores {
+            tokens,
+            grants,
+            kept,
+        } = stores(
             config.redis.as_ref(),
             &config.tokens,
             config.grants.capacity,
@@ -106,11 +113,15 @@ impl HostState {
         let limits = Limits::new(config.quotas, config.redis.as_ref(), Arc::clone(&clock))?;
         let log = || Sink(audit.clone());
         // One store: whoever is put in quarantine loses in it what he was granted, and is granted nothing more.
-        let admission = config.admission.open(
-            Arc::clone(&clock),
-            audit::admission(log()),
-            grants.0.clone(),
-        )?;
+        let admission =
+            config
+                .admission
+                .open(Arc::clone(&clock), audit::admission(log()), grants.clone())?;
+        // On Redis there may be as many of the ones as of the others.
+        let grant_capacity = match &kept {
+            Kept::Here { .. } => config.grants.capacity,
+            Kept::OnRedis { .. } => config.tokens.capacity,
+        };
         let grants = Grants::new(
             config.grants,
             grants,
@@ -135,8 +146,10 @@ impl HostState {
             deadlines: config.deadlines,
             directory,
             grants,
+            grant_capacity,
             identities,
             is_kept: AtomicBool::new(false),
+            kept,
             limits,
             clock,
             plugins: config.plugins,
@@ -230,6 +243,12 @@ impl HostState {
     /// [`InvalidConfig`] if it permits nothing, or there are 1024 capabilities already.
     pub fn offer(&self, capability: HostCapability) -> Result<(), InvalidConfig> {
         self.grants.offer(capability)
+    }
+
+    /// What the administration says of grants.
+    pub(super) fn grant_figures(&self) -> Value {
+        let alive = self.kept.grants_alive();
+        self.grants.figures(alive, self.grant_capacity)
     }
 
     pub(super) fn registrations(&self) -> usize {

@@ -1,6 +1,9 @@
 //! Two copies of the host on one Redis.
 
-use std::{process::Stdio, time::Duration};
+use std::{
+    process::Stdio,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use bytes::Bytes;
 use http::Request;
@@ -16,6 +19,7 @@ use tokio::{
     process::{Child, Command},
     time::{Instant, sleep},
 };
+use tower_plugin_core::{Clock, SystemClock};
 
 use crate::{
     process::Program,
@@ -27,7 +31,7 @@ const ADMIN: &str = "the-token-of-the-administrator";
 const BOUND: Duration = Duration::from_secs(2);
 
 struct Redis {
-    _server: Child,
+    server: Child,
     folder: TempDir,
 }
 
@@ -57,10 +61,11 @@ impl Redis {
             assert!(Instant::now() < until, "redis-server does not listen");
             sleep(Duration::from_millis(20)).await;
         }
-        Self {
-            _server: server,
-            folder,
-        }
+        Self { server, folder }
+    }
+
+    async fn kill(&mut self) {
+        self.server.kill().await.unwrap();
     }
 
     async fn copy(&self, more: &[&str]) -> Copy {
@@ -131,6 +136,37 @@ impl Copy {
             404 => true,
             other => panic!("{other}"),
         }
+    }
+
+    async fn seen(&self, path: &str) -> Answer {
+        let request = Request::get(format!("{}{path}", self.admin))
+            .header("authorization", format!("Bearer {ADMIN}"))
+            .body(Full::default())
+            .unwrap();
+        let answer = Answer::of(self.client.request(request).await.unwrap()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer
+    }
+
+    /// What the administration comes to say once it is so.
+    async fn stats_when(&self, is_so: impl Fn(&Value) -> bool) -> Value {
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let stats = self.seen("/admin/stats").await.json();
+            if is_so(&stats) {
+                return stats;
+            }
+            assert!(Instant::now() < until, "{stats:#}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// The line of `/metrics` that is of this series.
+    async fn metric(&self, series: &str) -> f64 {
+        let text = self.seen("/metrics").await.text();
+        let value = text.lines().find_map(|line| line.strip_prefix(series));
+        let value = value.unwrap_or_else(|| panic!("{series} is not there:\n{text}"));
+        value.trim().parse().unwrap()
     }
 
     async fn administer(&self, path: &str) -> Value {
@@ -221,4 +257,75 @@ async fn a_quota_is_one_for_all_copies() {
         admitted += u32::from(answer.status == 404);
     }
     assert_eq!(admitted, 4);
+}
+
+#[tokio::test]
+async fn the_administration_says_what_redis_holds_and_when_it_has_gone() {
+    let mut redis = Redis::start().await;
+    let (a, b) = (redis.copy(&[]).await, redis.copy(&[]).await);
+    let (_, token) = a.admit("p").await;
+    b.admit("q").await;
+    a.granted(&token).await;
+    // Whoever is asked, of all copies.
+    for copy in [&a, &b] {
+        let stats = copy
+            .stats_when(|stats| stats["tokens"]["alive"] == 2 && stats["grants"]["alive"] == 1)
+            .await;
+        assert_eq!(stats["redis"]["state"], "up");
+        assert_eq!(stats["grants"]["capacity"], stats["tokens"]["capacity"]);
+        assert_eq!(copy.metric("plugin_host_tokens ").await, 2.0);
+        assert_eq!(copy.metric("plugin_host_grants ").await, 1.0);
+        assert_eq!(copy.metric("plugin_host_redis_up ").await, 1.0);
+    }
+    // What is to raise an alarm.
+    let of_cache = async |name: &str| {
+        let series = format!("tower_plugin_auth_{name}{{store=\"host\"}} ");
+        a.metric(&series).await
+    };
+    let bound = BOUND.as_secs_f64();
+    assert_eq!(of_cache("revocation_bound_seconds").await, bound);
+    assert!(of_cache("revocation_lag_seconds").await <= bound);
+    let stats = a
+        .stats_when(|stats| stats["redis"]["revocations"]["heard"] == true)
+        .await;
+    let revocations = &stats["redis"]["revocations"];
+    assert_eq!(revocations["bound_millis"], 2000);
+    assert!(revocations["lag_millis"].as_u64().unwrap() <= 2000);
+    assert_eq!(of_cache("cache_live").await, 1.0);
+    assert!(a.knows(&token).await && a.knows(&token).await);
+    assert!(of_cache("cache_hits_total").await >= 1.0);
+    let accepted = r#"tower_plugin_auth_checks_total{outcome="accepted"} "#;
+    assert!(a.metric(accepted).await >= 2.0);
+
+    let was_up = stats["redis"]["since"].as_u64().unwrap();
+    let before = seconds();
+    redis.kill().await;
+    // Nobody has to call for it to be found out.
+    let stats = a
+        .stats_when(|stats| stats["redis"]["state"] == "down")
+        .await;
+    let since = stats["redis"]["since"].as_u64().unwrap();
+    assert!(was_up <= before && (before..=seconds()).contains(&since));
+    assert_eq!(stats["tokens"]["alive"], Value::Null);
+    assert_eq!(stats["grants"]["alive"], Value::Null);
+    assert_eq!(a.metric("plugin_host_redis_up ").await, 0.0);
+    assert!(a.metric("plugin_host_tokens ").await.is_nan());
+    assert!(a.metric("plugin_host_grants ").await.is_nan());
+    a.stats_when(|stats| stats["redis"]["revocations"]["heard"] == false)
+        .await;
+    assert_eq!(of_cache("cache_live").await, 0.0);
+    // The page shows it by these names.
+    let page = a.seen("/").await.text();
+    for field in ["state", "since", "asked", "unavailable"] {
+        assert!(!stats["redis"][field].is_null(), "{field}");
+        assert!(page.contains(&format!("redis.{field}")), "{field}");
+    }
+    // It stays the time at which it went.
+    let later = a.stats_when(|_| seconds() > since + 1).await;
+    assert_eq!(later["redis"]["since"], since);
+}
+
+fn seconds() -> u64 {
+    let now = SystemClock::new().wall();
+    now.duration_since(UNIX_EPOCH).unwrap().as_secs()
 }

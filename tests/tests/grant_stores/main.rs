@@ -13,7 +13,8 @@ use std::{
 use http::{Request, Response, header::AUTHORIZATION};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_plugin_auth::{
-    Capability, CapabilityBroker, CapabilityLayer, GrantRequest, ManualClock, Principal, SystemRng,
+    Capability, CapabilityBroker, CapabilityLayer, Clock, GrantRequest, ManualClock, Principal,
+    SystemRng,
     authorize::AllowAll,
     broker::{IssuedGrant, RequestError},
     grant::{Asked, Caveat, DenialReason, GrantRecord, GrantToken},

@@ -24,6 +24,24 @@ async fn what_one_replica_grants_another_knows_with_all_that_belongs_to_it() {
 }
 
 #[tokio::test]
+async fn grants_in_redis_are_counted_for_as_long_as_they_are_valid() {
+    let server = RedisServer::start().await;
+    let clock = ManualClock::new();
+    let store = redis(&server.url(), 100).grants();
+    let broker = broker(SharedGrantStore::new(store.clone()), &clock);
+    let count = async || store.count_live(clock.wall()).await.unwrap();
+    let one = granted(&broker, "a", "files").await;
+    let request = request_by("b", "logger").with_ttl(Duration::from_secs(60));
+    broker.request(request).await.unwrap();
+    granted(&broker, "b", "files").await;
+    assert_eq!(count().await, 3);
+    assert!(broker.revoke(&one.token().id()).await.unwrap());
+    assert_eq!(count().await, 2);
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(count().await, 1);
+}
+
+#[tokio::test]
 async fn a_revocation_is_in_force_everywhere_at_once() {
     let (stores, _server) = stores(100).await;
     for [here, there] in stores {

@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod builder;
+mod count;
 mod link;
 mod script;
 mod watch;

@@ -92,7 +92,7 @@ pub fn build(
         host: Arc::clone(state),
         grants: Some(parts.grants.unwrap_or_else(|| {
             let state = Arc::clone(state);
-            Arc::new(move || state.grants.figures())
+            Arc::new(move || state.grant_figures())
         })),
         audit: parts.audit.or_else(|| {
             let log = Arc::clone(state.audit.as_ref()?);

@@ -1,10 +1,13 @@
+use std::time::Duration;
+
 use axum::{extract::State, response::Response};
 use serde::Serialize;
 use serde_json::Value;
+use tower_plugin_auth::store::CacheStats;
 use tower_plugin_ratelimit::{EitherLimiter, redis::RedisStats};
 
-use super::{Admin, answer};
-use crate::host::{HostState, metrics::Telemetry};
+use super::{Admin, answer, tokens::seconds};
+use crate::host::{HostState, metrics::Telemetry, stores::Health};
 
 /// What goes on. Numbers count from the start of the host, but for those that say how many there are.
 #[derive(Serialize)]
@@ -33,8 +36,8 @@ struct Connections {
 
 #[derive(Serialize)]
 struct Tokens {
-    /// Unknown where they are on Redis.
-    alive: Option<usize>,
+    /// Those of all copies where they are on Redis; unknown while that does not say.
+    alive: Option<u64>,
     capacity: usize,
 }
 
@@ -57,8 +60,10 @@ struct RefusalCount {
 
 #[derive(Serialize)]
 struct Redis {
-    /// `up`, `down`, or `unasked`: nothing has been asked of it yet.
+    /// `up`, `down`, or `unasked`: nothing has been heard of it yet.
     state: &'static str,
+    /// When that was found out, in seconds since 1970.
+    since: Option<u64>,
     asked: u64,
     allowed_locally: u64,
     denied_locally: u64,
@@ -66,6 +71,17 @@ struct Redis {
     /// Decided without it, as `--redis-on-unavailable` says.
     unavailable: u64,
     longest_batch_micros: u64,
+    revocations: Option<Revocations>,
+}
+
+/// How late this copy may hear of what another has revoked.
+#[derive(Serialize)]
+struct Revocations {
+    /// Whether it is told at once.
+    heard: bool,
+    /// How late at most now, and ever.
+    lag_millis: u64,
+    bound_millis: u64,
 }
 
 pub(super) async fn stats(State(admin): State<Admin>) -> Response {
@@ -93,7 +109,7 @@ impl Stats {
                 failed_handshakes: connections.failed_handshakes(),
             },
             tokens: Tokens {
-                alive: host.identities.alive(),
+                alive: host.kept.tokens_alive(host.clock.wall()),
                 capacity: host.token_capacity,
             },
             registrations: host.registrations(),
@@ -101,7 +117,7 @@ impl Stats {
             refusals: refusals(telemetry),
             redis: match &host.limits.limiter {
                 EitherLimiter::Left(_) => None,
-                EitherLimiter::Right(redis) => Some(Redis::of(&redis.stats())),
+                EitherLimiter::Right(redis) => Some(Redis::of(host, &redis.stats())),
             },
             grants,
             audit,
@@ -138,14 +154,16 @@ fn refusals(telemetry: &Telemetry) -> Vec<RefusalCount> {
 }
 
 impl Redis {
-    fn of(stats: &RedisStats) -> Self {
-        let state = match (stats.lanes_down, stats.batches, stats.errors) {
-            (1.., _, _) | (0, 0, 1..) => "down",
-            (0, 0, 0) => "unasked",
-            (0, _, _) => "up",
-        };
+    fn of(host: &HostState, stats: &RedisStats) -> Self {
+        let census = host.kept.census();
+        let (health, since) = census.map(|census| census.health()).unwrap_or_default();
         Self {
-            state,
+            state: match health {
+                Health::Down => "down",
+                Health::Unasked => "unasked",
+                Health::Up => "up",
+            },
+            since: since.map(seconds),
             asked: stats.asked,
             allowed_locally: stats.allowed_locally,
             denied_locally: stats.denied_locally,
@@ -153,6 +171,18 @@ impl Redis {
             unavailable: stats.unavailable,
             longest_batch_micros: u64::try_from(stats.longest_batch.as_micros())
                 .unwrap_or(u64::MAX),
+            revocations: host.kept.cache().map(|cache| Revocations::of(&cache)),
+        }
+    }
+}
+
+impl Revocations {
+    fn of(cache: &CacheStats) -> Self {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            heard: cache.is_live,
+            lag_millis: millis(cache.revocation_lag),
+            bound_millis: millis(cache.revocation_bound),
         }
     }
 }

@@ -16,16 +16,11 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tower_plugin_auth::{
     Capability, CapabilityBroker, CapabilityLayer, GrantRequest, InvalidConfig, StoreError,
-    authenticate::CredentialHeader,
-    broker::GrantEvent,
-    store::{MemoryGrantStore, SharedGrantStore},
-    token::KeyRing,
+    authenticate::CredentialHeader, broker::GrantEvent, store::SharedGrantStore, token::KeyRing,
 };
 use tower_plugin_core::{Clock, Principal};
 
-use super::{
-    HostError, identity::PLUGIN_KIND, logger::logger, options::PublicUrl, stores::GrantStores,
-};
+use super::{HostError, identity::PLUGIN_KIND, logger::logger, options::PublicUrl};
 
 mod base;
 mod mount;
@@ -44,8 +39,6 @@ pub(super) struct Grants {
     broker: CapabilityBroker<SharedGrantStore>,
     settings: GrantConfig,
     holders: Arc<Holders>,
-    // Where the grants are, if that is this process.
-    memory: Option<Arc<MemoryGrantStore>>,
     services: Mutex<HashMap<Box<str>, Router>>,
 }
 
@@ -91,7 +84,7 @@ impl Grants {
     /// neither may block.
     pub(super) fn new(
         settings: GrantConfig,
-        store: GrantStores,
+        store: SharedGrantStore,
         keys: KeyRing,
         clock: Arc<dyn Clock>,
         observe: impl Fn(&GrantEvent<'_>) + Send + Sync + 'static,
@@ -107,7 +100,6 @@ impl Grants {
                 observe(event);
             }
         };
-        let (store, memory) = store;
         let broker = CapabilityBroker::builder(store, keys)
             .with_policy(|request: &GrantRequest, _: &Capability| {
                 request.principal().kind() == PLUGIN_KIND
@@ -121,7 +113,6 @@ impl Grants {
             broker,
             settings,
             holders,
-            memory,
             services: Mutex::default(),
         };
         grants.offer(HostCapability::logger()?)?;
@@ -184,16 +175,11 @@ impl Grants {
         Ok(ended)
     }
 
-    /// How many there are, expired ones that were not swept up yet included; `None` if others keep them.
-    pub(super) fn alive(&self) -> Option<usize> {
-        self.memory.as_ref().map(|memory| memory.len())
-    }
-
-    /// What the administration says of them.
-    pub(super) fn figures(&self) -> Value {
+    /// What the administration says of them: of those that are `alive`, and of how many there may be.
+    pub(super) fn figures(&self, alive: Option<u64>, capacity: usize) -> Value {
         json!({
-            "alive": self.alive(),
-            "capacity": self.settings.capacity,
+            "alive": alive,
+            "capacity": capacity,
             "holders": self.holders.0.lock().len(),
             "bound_to_their_plugins": self.settings.bound,
             "capabilities": self.capabilities(),

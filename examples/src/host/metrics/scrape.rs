@@ -9,7 +9,7 @@ use metrics::{counter, describe_counter, describe_gauge, gauge};
 use tower_plugin_ratelimit::EitherLimiter;
 
 use super::process;
-use crate::host::HostState;
+use crate::host::{HostState, stores::Health};
 
 /// Everything, in Prometheus' text format.
 pub(in crate::host) async fn scrape(State(state): State<Arc<HostState>>) -> impl IntoResponse {
@@ -64,12 +64,9 @@ pub(super) fn describe() {
         ("plugin_host_registrations", "Services registered."),
         (
             "plugin_host_tokens",
-            "Runtime tokens that are valid, if this process keeps them.",
+            "Runtime tokens that are valid: with Redis those of all copies, and NaN while it does not say.",
         ),
-        (
-            "plugin_host_grants",
-            "Grants of capabilities, if this process keeps them.",
-        ),
+        ("plugin_host_grants", "Grants of capabilities, likewise."),
     ] {
         describe_gauge!(name, meaning);
     }
@@ -83,12 +80,11 @@ fn set_gauges(state: &HostState) {
     counter!("plugin_host_connections_refused_total").absolute(connections.refused());
     counter!("plugin_host_tls_handshakes_failed_total").absolute(connections.failed_handshakes());
     gauge!("plugin_host_ready").set(f64::from(u8::from(state.readiness.is_ready())));
-    if let Some(alive) = state.identities.alive() {
-        gauge!("plugin_host_tokens").set(alive as f64);
-    }
-    if let Some(alive) = state.grants.alive() {
-        gauge!("plugin_host_grants").set(alive as f64);
-    }
+    // A number that was right once would be taken for one that is.
+    let or_unknown = |alive: Option<u64>| alive.map_or(f64::NAN, |alive| alive as f64);
+    let tokens = state.kept.tokens_alive(state.clock.wall());
+    gauge!("plugin_host_tokens").set(or_unknown(tokens));
+    gauge!("plugin_host_grants").set(or_unknown(state.kept.grants_alive()));
     gauge!("plugin_host_registrations").set(state.registrations() as f64);
     for (policy, counts) in state.limits.counts() {
         for (decision, count) in [
@@ -103,11 +99,14 @@ fn set_gauges(state: &HostState) {
     }
     match &state.limits.limiter {
         EitherLimiter::Left(memory) => memory.stats().record("host"),
-        EitherLimiter::Right(redis) => {
-            let stats = redis.stats();
-            gauge!("plugin_host_redis_up").set(f64::from(u8::from(stats.lanes_down == 0)));
-            stats.record("host");
-        }
+        EitherLimiter::Right(redis) => redis.stats().record("host"),
+    }
+    if let Some(cache) = state.kept.cache() {
+        cache.record("host");
+    }
+    if let Some(census) = state.kept.census() {
+        let (health, _) = census.health();
+        gauge!("plugin_host_redis_up").set(f64::from(u8::from(health != Health::Down)));
     }
     let started = telemetry.started().duration_since(UNIX_EPOCH);
     gauge!("process_start_time_seconds").set(started.as_ref().map_or(0.0, Duration::as_secs_f64));

@@ -10,7 +10,9 @@ use tower_plugin_auth::{
 use tower_plugin_tests::redis::RedisServer;
 
 use super::store;
-use crate::support::{MINUTE, builder, for_somebody, found, id, minute, record, record_of, state};
+use crate::support::{
+    MINUTE, builder, for_somebody, found, id, minute, record, record_from, record_of, state,
+};
 
 #[tokio::test]
 async fn every_key_is_in_one_place_and_every_record_expires() {
@@ -52,6 +54,32 @@ async fn stores_with_different_prefixes_know_nothing_of_each_other() {
     b.insert(record(1), minute(0)).await.unwrap();
     assert!(b.take(&id(1)).await.unwrap().is_some());
     assert!(found(&a, 1).await.is_some());
+}
+
+#[tokio::test]
+async fn tokens_are_counted_for_as_long_as_they_are_valid() {
+    let server = RedisServer::start().await;
+    let store = store(&server.url(), 100);
+    let owner = Principal::new("plugin", "cache");
+    assert_eq!(store.count_live(minute(0)).await.unwrap(), 0);
+    for (number, end) in [(1, 30), (2, 60), (3, 60)] {
+        let record = record_from(number, &owner, minute(0), minute(end));
+        store.insert(record, minute(0)).await.unwrap();
+    }
+    assert_eq!(store.count_live(minute(0)).await.unwrap(), 3);
+    // As a check would: not valid any more at its expiry.
+    assert_eq!(store.count_live(minute(30)).await.unwrap(), 2);
+    assert!(store.take(&id(2)).await.unwrap().is_some());
+    assert_eq!(store.count_live(minute(30)).await.unwrap(), 1);
+    assert_eq!(store.count_live(minute(60)).await.unwrap(), 0);
+    // Of this store alone, and not without an answer.
+    let other = RedisStore::builder(&server.url()).with_prefix("other");
+    assert_eq!(
+        other.build().unwrap().count_live(minute(0)).await.unwrap(),
+        0
+    );
+    drop(server);
+    assert!(store.count_live(minute(0)).await.is_err());
 }
 
 #[tokio::test]

@@ -77,6 +77,17 @@ impl RedisStore {
 }
 
 impl RedisGrantStore {
+    /// How many grants of all replicas are valid at `now`, asked as
+    /// [`RedisStore::count_live`] is.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if Redis does not answer within the deadline of the [`RedisStore`].
+    pub async fn count_live(&self, now: SystemTime) -> Result<u64, StoreError> {
+        let live = format!("{}:g:live", self.store.tag());
+        self.store.count_after(&live, now).await
+    }
+
     fn call(&self) -> Call {
         let tag = self.store.tag();
         Call::new(format!("{tag}:g:live"), tag)
