@@ -87,6 +87,7 @@ class Host:
                 "magicCookieKey": "CONNECT_PLUGIN",
                 "magicCookieValue": self.secret,
                 "selfId": "page",
+                "selfVersion": "1.2.3",
             },
         )
         assert status == 200, status
@@ -242,6 +243,12 @@ def main():
             assert browser.card("Host") == "ready"
             assert browser.card("Redis") == "not used"
             assert browser.cells("refusals", "ratelimit")[1:] == ["RATE_LIMITED", str(refused)]
+            plugins = browser.value(
+                "[...document.querySelectorAll('#plugins tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
+            )
+            assert plugins[0] == ["Plugin", "Version", "Runtime id", "Since", "Health", "Services", "Token ends"], plugins
+            assert plugins[1][0:2] == ["page", "1.2.3"] and plugins[1][2].startswith("page-"), plugins
+            assert plugins[1][4] == "not told" and plugins[1][5].startswith("kv 1.0.0"), plugins
             assert "logger 1.0.0" in browser.value("document.getElementById('grants').textContent")
             audit = browser.value(
                 "[...document.querySelectorAll('#audit tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"

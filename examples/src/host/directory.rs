@@ -10,7 +10,7 @@ use tower_plugin_core::Clock;
 use super::{
     options::Strategy,
     registry::{
-        Found, Health, Offer, Overview, Owner, Refusal, Registry, RegistryLimits, Selection,
+        Found, Health, Listed, Offer, Overview, Owner, Refusal, Registry, RegistryLimits, Selection,
     },
     watch::{Bell, Bells},
 };
@@ -106,6 +106,12 @@ impl Directory {
     /// Registrations there are.
     pub(super) fn len(&self) -> usize {
         self.registry.lock().len()
+    }
+
+    /// At most so many plugins after this one.
+    pub(super) fn list(&self, after: Option<&str>, limit: usize) -> Vec<Listed> {
+        let now = self.clock.wall();
+        self.registry.lock().list(after, limit, now)
     }
 
     pub(super) fn owners(&self) -> Vec<(Box<str>, TokenId)> {

@@ -11,7 +11,7 @@ use connectrpc::{
     ConnectError, ErrorCode, RequestContext, Response, ServiceRequest, ServiceResult,
 };
 use tower_plugin_auth::{
-    IssueError, TlsInfo,
+    IssueError, NewToken, TlsInfo,
     admission::{AdmissionError, Admitted, Applicant, Artifact, RefusalReason},
     authenticate::peer,
     token::SelfId,
@@ -99,7 +99,11 @@ impl HandshakeService for Handshakes {
             })
             .collect();
         if is_named {
-            let issued = admitted.issue(host.identities.tokens()).await;
+            let mut new = NewToken::runtime(admitted.self_id());
+            if !request.self_version.is_empty() {
+                new = new.with_attribute(SELF_VERSION, request.self_version);
+            }
+            let issued = admitted.issue_as(host.identities.tokens(), new).await;
             let issued = issued.map_err(|error| not_admitted(&error))?;
             let runtime_id = issued.principal().subject();
             tracing::info!(runtime_id, "plugin admitted");
@@ -212,4 +216,6 @@ fn check_fields(request: &ServiceRequest<'_, HandshakeRequest>) -> Result<bool, 
     Ok(!request.self_id.is_empty())
 }
 
+/// The version a plugin says to be, as an attribute of its principal.
+pub(super) const SELF_VERSION: &str = "self_version";
 const NAMELESS: &str = "nameless";

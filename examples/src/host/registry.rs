@@ -16,8 +16,10 @@ use tower_plugin_auth::token::TokenId;
 
 mod end;
 mod find;
+mod list;
 mod words;
 
+pub use list::Listed;
 pub use words::{
     Availability, Found, Health, Offer, Overview, Owner, Refusal, RegistryLimits, Selection,
 };

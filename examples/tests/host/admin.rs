@@ -144,6 +144,7 @@ fn find<'a>(list: &'a Value, field: &str, value: &str) -> &'a Value {
 async fn nothing_but_the_page_and_the_probe_is_shown_without_the_token() {
     let both = Both::start(&[], AdminParts::default()).await;
     for (method, path) in [
+        ("GET", "/admin/plugins"),
         ("GET", "/admin/stats"),
         ("GET", "/admin/tokens"),
         ("GET", "/metrics"),

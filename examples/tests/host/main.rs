@@ -1,6 +1,7 @@
 //! The plugin host, driven over real sockets.
 
 mod admin;
+mod admin_plugins;
 mod audit;
 mod broker;
 mod config;

@@ -31,6 +31,7 @@ use super::{
 mod answer;
 mod audit;
 mod page;
+mod plugins;
 mod quarantine;
 mod stats;
 mod tokens;
@@ -101,6 +102,7 @@ pub fn build(
     };
     let guarded = Router::new()
         .route("/admin/audit/verify", get(audit::verify))
+        .route("/admin/plugins", get(plugins::list))
         .route("/admin/quarantine", get(quarantine::list))
         .route(
             "/admin/quarantine/{who}",
