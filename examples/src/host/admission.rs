@@ -11,7 +11,7 @@ use tower_plugin_auth::{
 };
 use tower_plugin_core::Clock;
 
-use super::HostError;
+use super::{HostError, gaps::NO_WATERMARK};
 
 /// Name of the admission secret in the handshake.
 pub const COOKIE_KEY: &str = BootstrapSecret::NAME;
@@ -23,7 +23,10 @@ pub const ARTIFACT_SHA256: &str = "artifact-sha256";
 pub const ARTIFACT_SIZE: &str = "artifact-size";
 
 /// The rule of admission, until a host is made that keeps to it.
-pub struct Door(AdmissionBuilder);
+pub struct Door {
+    builder: AdmissionBuilder,
+    gaps: Vec<&'static str>,
+}
 
 /// A manifest, and whom it is believed from.
 #[derive(Debug)]
@@ -37,7 +40,7 @@ impl Door {
     /// Admits who meets the rule.
     #[must_use]
     pub fn by(rule: Rule) -> Self {
-        Self(Admission::builder(rule))
+        Self::from_builder(Admission::builder(rule))
     }
 
     /// Admits who meets the rule and is in the manifest.
@@ -49,25 +52,40 @@ impl Door {
         let builder = Admission::builder(rule)
             .with_manifests(listed.policy.with_insecure_declared_artifacts(true))
             .with_manifest_path(listed.path);
-        Self(match listed.watermark {
-            Some(path) => builder.with_watermark(FileWatermark::new(path)),
-            None => builder,
-        })
+        match listed.watermark {
+            Some(path) => Self::from_builder(builder.with_watermark(FileWatermark::new(path))),
+            None => Self::from_builder(builder).with_gap(NO_WATERMARK),
+        }
     }
 
     /// As a configuration of the library says.
     #[must_use]
     pub fn from_builder(builder: AdmissionBuilder) -> Self {
-        Self(builder)
+        Self {
+            builder,
+            gaps: Vec::new(),
+        }
     }
 
-    pub(super) fn with_max_concurrent(self, admissions: usize) -> Self {
-        Self(self.0.with_max_concurrent(admissions))
+    /// Notes what it leaves off.
+    pub(super) fn with_gap(mut self, gap: &'static str) -> Self {
+        self.gaps.push(gap);
+        self
+    }
+
+    pub(super) fn gaps(&self) -> &[&'static str] {
+        &self.gaps
+    }
+
+    pub(super) fn with_max_concurrent(mut self, admissions: usize) -> Self {
+        self.builder = self.builder.with_max_concurrent(admissions);
+        self
     }
 
     /// Leaves no trace of the manifest that is read.
-    pub(super) fn read_only(self) -> Self {
-        Self(self.0.with_read_only_watermark(true))
+    pub(super) fn read_only(mut self) -> Self {
+        self.builder = self.builder.with_read_only_watermark(true);
+        self
     }
 
     /// Begins to admit, by the manifest at its path if there is one. Who is put in quarantine loses the `grants`.
@@ -82,7 +100,7 @@ impl Door {
         grants: impl GrantStore,
     ) -> Result<Admission, HostError> {
         let admission = self
-            .0
+            .builder
             .with_clock(clock)
             .with_observer(observe)
             .with_grant_store(grants)
@@ -97,6 +115,6 @@ impl Door {
 
 impl fmt::Debug for Door {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.builder.fmt(f)
     }
 }

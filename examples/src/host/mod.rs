@@ -17,6 +17,7 @@ pub mod config;
 mod directory;
 mod error;
 pub mod fields;
+mod gaps;
 mod guard;
 mod handshake;
 mod housekeeping;

@@ -40,6 +40,8 @@ pub struct HostState {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) deadlines: Deadlines,
     pub(super) directory: Arc<Directory>,
+    // What protection is left off.
+    pub(super) gaps: Vec<&'static str>,
     pub(super) grants: Grants,
     pub(super) identities: Identities,
     pub(super) grant_capacity: usize,
@@ -67,6 +69,7 @@ impl HostState {
     ///
     /// [`HostError`] if a setting is out of range or there is no randomness.
     pub fn new(config: Config, clock: Arc<dyn Clock>) -> Result<Self, HostError> {
+        let gaps = config.gaps();
         let directory = Arc::new(Directory::new(
             config.registry,
             config.selection,
@@ -145,6 +148,7 @@ impl HostState {
             audit,
             deadlines: config.deadlines,
             directory,
+            gaps,
             grants,
             grant_capacity,
             identities,
@@ -217,15 +221,13 @@ impl HostState {
         }
     }
 
-    /// Says once in the log what stands in front of nothing here.
+    /// Says in the log what protection is left off here, each in a line; to be called once.
     pub fn warn_of_what_is_missing(&self) {
-        if self.audit.is_none() {
-            tracing::warn!(
-                "nothing is written down that somebody may have to account for: --audit-file"
-            );
-        }
         if self.admission.is_open() {
-            tracing::warn!("everybody is admitted: --open-admission");
+            tracing::warn!("everybody is admitted: --open-admission, or an admission file");
+        }
+        for gap in &self.gaps {
+            tracing::warn!("{gap}");
         }
     }
 

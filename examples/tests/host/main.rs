@@ -9,6 +9,7 @@ mod connections;
 mod copies;
 mod demo;
 mod door;
+mod gaps;
 mod handshake;
 mod layers;
 mod logger;

@@ -15,7 +15,10 @@ use tower_plugin_auth::admission::{
 
 use super::OptionsError;
 use crate::{
-    host::admission::{Door, Listed},
+    host::{
+        admission::{Door, Listed},
+        gaps::{NO_WATERMARK, UNTRUSTED_AUTHORS},
+    },
     regular_file,
 };
 
@@ -99,7 +102,10 @@ impl DoorOptions {
         let builder = config
             .builder()
             .map_err(|error| OptionsError::AdmissionFile(error.to_string()))?;
-        Ok(Some((Door::from_builder(builder), path.clone())))
+        let door = gaps(&text)
+            .into_iter()
+            .fold(Door::from_builder(builder), Door::with_gap);
+        Ok(Some((door, path.clone())))
     }
 
     fn says_of_manifests(&self) -> bool {
@@ -121,6 +127,21 @@ impl DoorOptions {
             policy.with_trusted_author(author)
         }))
     }
+}
+
+/// What an admission file leaves off.
+fn gaps(text: &str) -> Vec<&'static str> {
+    let said: toml::Table = toml::from_str(text).unwrap_or_default();
+    let is_on = |key: &str| said.get(key).and_then(toml::Value::as_bool) == Some(true);
+    let forgets =
+        said.contains_key("manifest_path") && !said.contains_key("manifest_watermark_path");
+    [
+        (forgets, NO_WATERMARK),
+        (is_on("allow_untrusted"), UNTRUSTED_AUTHORS),
+    ]
+    .into_iter()
+    .filter_map(|(is_left_off, what)| is_left_off.then_some(what))
+    .collect()
 }
 
 /// The text of a regular file of a bounded length.

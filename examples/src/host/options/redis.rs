@@ -1,6 +1,6 @@
 //! Where the quotas are kept, if not in this process.
 
-use std::{convert::Infallible, fmt, path::PathBuf, str::FromStr};
+use std::{convert::Infallible, fmt, net::IpAddr, path::PathBuf, str::FromStr};
 
 use tower_plugin_ratelimit::redis::OnUnavailable;
 use zeroize::Zeroizing;
@@ -101,6 +101,23 @@ impl RedisUrl {
     /// Whether it can be connected to at all, as far as that can be said without trying.
     pub(in crate::host) fn is_usable(&self) -> bool {
         redis::Client::open(self.expose()).is_ok()
+    }
+
+    /// Whether others on the way to it can read along. Not of this machine.
+    pub(in crate::host) fn is_in_clear(&self) -> bool {
+        let Ok(client) = redis::Client::open(self.expose()) else {
+            return false;
+        };
+        match client.get_connection_info().addr() {
+            redis::ConnectionAddr::Tcp(host, _) => {
+                let is_loopback = host
+                    .trim_matches(['[', ']'])
+                    .parse::<IpAddr>()
+                    .is_ok_and(|address| address.to_canonical().is_loopback());
+                !is_loopback && host != "localhost"
+            }
+            _ => false,
+        }
     }
 
     /// Whether it says more than where Redis is.
