@@ -112,7 +112,7 @@ impl HostState {
             Some(audit) => Some(Arc::new(AuditLog::open(audit, Arc::clone(&clock))?)),
             None => None,
         };
-        let telemetry = Telemetry::new(clock.wall());
+        let telemetry = Telemetry::new(Arc::clone(&clock));
         let limits = Limits::new(config.quotas, config.redis.as_ref(), Arc::clone(&clock))?;
         let log = || Sink(audit.clone());
         // One store: whoever is put in quarantine loses in it what he was granted, and is granted nothing more.

@@ -20,7 +20,9 @@ use tower_plugin_examples::host::{
     build as build_host, serve,
 };
 
-use crate::support::{Answer, CHECK, DISCOVER, HANDSHAKE, Plugin, REGISTER, SECRET, handshake};
+use crate::support::{
+    Admin, Answer, CHECK, DISCOVER, HANDSHAKE, Host, Plugin, REGISTER, SECRET, handshake,
+};
 
 const TOKEN: &str = "the-token-of-the-administrator";
 
@@ -546,6 +548,60 @@ async fn the_metrics_are_text_with_labels_that_callers_do_not_choose() {
     for gauge in ["process_resident_memory_bytes ", "process_open_fds "] {
         assert!(text.contains(gauge), "{text}");
     }
+}
+
+#[tokio::test]
+async fn what_requests_took_is_told_by_what_they_were_about_and_what_came_of_them() {
+    let both = Both::start(&["--register-quota", "1/h:1"], AdminParts::default()).await;
+    let (_, token) = both.admit("p").await;
+    let service = json!({ "serviceType": "kv", "version": "1.0.0", "endpointPath": "/kv/" });
+    for _ in 0..3 {
+        both.call(REGISTER, &token, &service).await;
+    }
+    assert!(both.knows(&token).await);
+    for n in 0..50 {
+        both.call(&format!("/made-up/{n}"), &token, &json!({}))
+            .await;
+    }
+    let text = both.get("/metrics").await.text();
+    // No time passes by this clock, so all are in the first bucket.
+    for line in [
+        r#"plugin_host_request_seconds_bucket{class="registry",outcome="served",le="0.0005"} 1"#,
+        r#"plugin_host_request_seconds_bucket{class="registry",outcome="refused",le="+Inf"} 3"#,
+        r#"plugin_host_request_seconds_sum{class="registry",outcome="refused"} 0"#,
+        r#"plugin_host_request_seconds_count{class="registry",outcome="refused"} 3"#,
+        r#"plugin_host_request_seconds_count{class="handshake",outcome="served"} 1"#,
+        r#"plugin_host_request_seconds_count{class="none",outcome="refused"} 50"#,
+        "# TYPE plugin_host_request_seconds histogram",
+    ] {
+        assert!(text.lines().any(|known| known == line), "{line}\n{text}");
+    }
+    assert!(!text.contains("made-up"), "{text}");
+}
+
+#[tokio::test]
+async fn a_request_that_takes_longer_is_in_the_bucket_of_its_time() {
+    let clock = Arc::new(std::sync::OnceLock::<ManualClock>::new());
+    let slow = Arc::clone(&clock);
+    let own = axum::Router::new().route(
+        "/slow",
+        axum::routing::get(async move || {
+            slow.get().unwrap().advance(Duration::from_millis(7));
+            http::StatusCode::SERVICE_UNAVAILABLE
+        }),
+    );
+    let host = Host::with_routes(&[], own).await;
+    clock.set(host.clock.clone()).unwrap();
+    assert_eq!(host.get("/slow").await.status, 503);
+    let text = Admin::of(&host).send("GET", "/metrics").await.text();
+    for line in [
+        r#"plugin_host_request_seconds_bucket{class="own",outcome="failed",le="0.005"} 0"#,
+        r#"plugin_host_request_seconds_bucket{class="own",outcome="failed",le="0.01"} 1"#,
+        r#"plugin_host_request_seconds_sum{class="own",outcome="failed"} 0.007"#,
+    ] {
+        assert!(text.lines().any(|known| known == line), "{line}\n{text}");
+    }
+    host.stop().await;
 }
 
 #[tokio::test]

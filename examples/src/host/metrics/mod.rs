@@ -19,11 +19,13 @@ use http::{HeaderMap, Response};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use parking_lot::Mutex;
 use tokio::{task::AbortHandle, time};
-use tower_plugin_core::Rejection;
+use tower_plugin_core::{Clock, Rejection};
 use tower_plugin_validate::sanitize::RequestId;
 
 use super::Connections;
+use latency::{Latencies, Outcome};
 
+mod latency;
 mod layers;
 mod observe;
 mod process;
@@ -39,7 +41,9 @@ pub struct Telemetry(Arc<Inner>);
 struct Inner {
     recorder: Arc<PrometheusRecorder>,
     handle: PrometheusHandle,
+    clock: Arc<dyn Clock>,
     connections: Connections,
+    latencies: Latencies,
     // As many as there are reasons in the code.
     refusals: Mutex<BTreeMap<Refusal, u64>>,
     request_ids: RequestIds,
@@ -58,16 +62,18 @@ pub(super) struct Refusal {
 pub struct Upkeep(AbortHandle);
 
 impl Telemetry {
-    pub(super) fn new(now: SystemTime) -> Self {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         let recorder = PrometheusBuilder::new().build_recorder();
         metrics::with_local_recorder(&recorder, scrape::describe);
         Self(Arc::new(Inner {
             handle: recorder.handle(),
             recorder: Arc::new(recorder),
             connections: Connections::default(),
+            latencies: Latencies::default(),
             refusals: Mutex::default(),
             request_ids: RequestIds::new(),
-            started: now,
+            started: clock.wall(),
+            clock,
         }))
     }
 
@@ -108,7 +114,17 @@ impl Telemetry {
         self.0.started
     }
 
-    fn count<B>(&self, route: Option<&MatchedPath>, response: &Response<B>) {
+    /// Nanoseconds, of which only differences mean anything.
+    fn now(&self) -> u64 {
+        self.0.clock.monotonic_nanos()
+    }
+
+    /// Counts what has come of a request that `began` then.
+    fn count<B>(&self, route: Option<&MatchedPath>, response: &Response<B>, began: u64) {
+        let took = self.now().saturating_sub(began);
+        let outcome = Outcome::of(response);
+        let latencies = &self.0.latencies;
+        latencies.record(route.map(MatchedPath::as_str), outcome, took);
         let route = route.map_or("none", MatchedPath::as_str).to_owned();
         // A provider may answer any of 900, and each would be a series of its own.
         let status = response.status();

@@ -17,6 +17,7 @@ pub(in crate::host) async fn observe(
     mut request: Request,
     next: Next,
 ) -> Response {
+    let began = telemetry.now();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let id = telemetry.request_id(request.headers());
     let value = id.and_then(|id| HeaderValue::from_str(id.as_str()).ok());
@@ -33,7 +34,7 @@ pub(in crate::host) async fn observe(
         route = route.as_ref().map(MatchedPath::as_str)
     );
     let mut response = next.run(request).instrument(span.clone()).await;
-    telemetry.count(route.as_ref(), &response);
+    telemetry.count(route.as_ref(), &response, began);
     span.in_scope(|| tracing::debug!(code = response.status().as_u16(), "answered"));
     if let Some(value) = value {
         response.headers_mut().insert(REQUEST_ID, value);

@@ -20,7 +20,7 @@ pub(in crate::host) async fn scrape(State(state): State<Arc<HostState>>) -> impl
             (CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"),
             (CACHE_CONTROL, "no-store"),
         ],
-        telemetry.0.handle.render(),
+        telemetry.0.handle.render() + &telemetry.0.latencies.render(),
     )
 }
 
