@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc};
 use parking_lot::Mutex;
 use tower_plugin_core::Clock;
 use tower_plugin_ratelimit::{
-    Counts, EitherLimiter, Limiter, MemoryLimiter, OnFull, Policy, Quota, RateLimitLayer, key::Key,
-    redis::RedisLimiter,
+    Counts, EitherLimiter, InvalidPolicy, Limiter, LivePolicy, MemoryLimiter, OnFull, Policy,
+    Quota, RateLimitLayer, key::Key, redis::RedisLimiter,
 };
 
 use super::{HostError, RedisConfig};
@@ -83,23 +83,23 @@ pub(super) type HostLimiter = EitherLimiter<MemoryLimiter<Arc<dyn Clock>>, Redis
 #[derive(Debug)]
 pub(super) struct Limits {
     pub(super) limiter: HostLimiter,
-    pub(super) client: Policy,
-    pub(super) handshake: Policy,
-    pub(super) register: Policy,
-    pub(super) service: Policy,
-    pub(super) broker: Policy,
-    pub(super) capability: Policy,
-    pub(super) discover: Policy,
-    pub(super) watch: Policy,
-    pub(super) health: Policy,
-    pub(super) rotate: Policy,
+    pub(super) client: LivePolicy,
+    pub(super) handshake: LivePolicy,
+    pub(super) register: LivePolicy,
+    pub(super) service: LivePolicy,
+    pub(super) broker: LivePolicy,
+    pub(super) capability: LivePolicy,
+    pub(super) discover: LivePolicy,
+    pub(super) watch: LivePolicy,
+    pub(super) health: LivePolicy,
+    pub(super) rotate: LivePolicy,
     // One for each layer that was made.
     counters: Mutex<Vec<Counter>>,
 }
 
 /// What one layer has decided.
 struct Counter {
-    policy: Policy,
+    policy: LivePolicy,
     counts: Box<dyn Fn() -> Counts + Send + Sync>,
 }
 
@@ -131,21 +131,62 @@ impl Limits {
         };
         Ok(Self {
             limiter,
-            client: Policy::new("client", [client])?,
-            handshake: Policy::new("handshake", [handshake])?,
-            register: Policy::new("register", [register])?,
-            service: Policy::new("service", [service])?,
-            broker: Policy::new("broker", [broker])?,
-            capability: Policy::new("capability", [capability])?,
-            discover: Policy::new("discover", [discover])?,
-            watch: Policy::new("watch", [watch])?,
-            health: Policy::new("health", [health])?,
-            rotate: Policy::new("rotate", [rotate])?,
+            client: live("client", client)?,
+            handshake: live("handshake", handshake)?,
+            register: live("register", register)?,
+            service: live("service", service)?,
+            broker: live("broker", broker)?,
+            capability: live("capability", capability)?,
+            discover: live("discover", discover)?,
+            watch: live("watch", watch)?,
+            health: live("health", health)?,
+            rotate: live("rotate", rotate)?,
             counters: Mutex::default(),
         })
     }
 
-    pub(super) fn layer<K>(&self, policy: &Policy, key: K) -> RateLimitLayer<K, HostLimiter>
+    /// Puts these quotas into force, all or none, from the next decision on: what callers owe, they go on owing.
+    /// The names of those that have changed.
+    pub(super) fn set(&self, quotas: Quotas) -> Result<Vec<String>, InvalidPolicy> {
+        let Quotas {
+            client,
+            handshake,
+            register,
+            discover,
+            watch,
+            service,
+            broker,
+            capability,
+            health,
+            rotate,
+        } = quotas;
+        let mut changes = Vec::new();
+        for (live, quota) in [
+            (&self.client, client),
+            (&self.handshake, handshake),
+            (&self.register, register),
+            (&self.discover, discover),
+            (&self.watch, watch),
+            (&self.service, service),
+            (&self.broker, broker),
+            (&self.capability, capability),
+            (&self.health, health),
+            (&self.rotate, rotate),
+        ] {
+            let policy = live.get();
+            if policy.quotas() != [quota] {
+                changes.push((live, policy.with_quotas([quota])?));
+            }
+        }
+        let changed = |(live, policy): (&LivePolicy, Policy)| {
+            let name = policy.name().to_owned();
+            live.set(policy);
+            name
+        };
+        Ok(changes.into_iter().map(changed).collect())
+    }
+
+    pub(super) fn layer<K>(&self, policy: &LivePolicy, key: K) -> RateLimitLayer<K, HostLimiter>
     where
         K: Key + Clone + Send + Sync + 'static,
     {
@@ -155,7 +196,7 @@ impl Limits {
     }
 
     /// Lets [`counts`](Self::counts) tell what this layer decides.
-    pub(super) fn keep_counts<K, L>(&self, policy: &Policy, layer: &RateLimitLayer<K, L>)
+    pub(super) fn keep_counts<K, L>(&self, policy: &LivePolicy, layer: &RateLimitLayer<K, L>)
     where
         K: Key + Clone + Send + Sync + 'static,
         L: Limiter + Clone + Send + Sync + 'static,
@@ -171,7 +212,7 @@ impl Limits {
     pub(super) fn counts(&self) -> Vec<(Policy, Counts)> {
         let mut sums: Vec<(Policy, Counts)> = Vec::new();
         for Counter { policy, counts } in &*self.counters.lock() {
-            let counts = counts();
+            let (policy, counts) = (policy.get(), counts());
             match sums
                 .iter_mut()
                 .find(|(known, _)| known.name() == policy.name())
@@ -181,7 +222,7 @@ impl Limits {
                     sum.denied += counts.denied;
                     sum.undecided += counts.undecided;
                 }
-                None => sums.push((policy.clone(), counts)),
+                None => sums.push((policy, counts)),
             }
         }
         sums
@@ -191,9 +232,13 @@ impl Limits {
 impl fmt::Debug for Counter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Counter")
-            .field("policy", &self.policy.name())
+            .field("policy", &self.policy.get().name())
             .finish_non_exhaustive()
     }
+}
+
+fn live(name: &'static str, quota: Quota) -> Result<LivePolicy, InvalidPolicy> {
+    Ok(LivePolicy::new(Policy::new(name, [quota])?))
 }
 
 fn on_redis(redis: &RedisConfig, clock: Arc<dyn Clock>) -> Result<RedisLimiter, HostError> {

@@ -57,7 +57,8 @@ pub use tokens::{TOKEN_KEYS_VARIABLE, TokenConfig, TokenOptions};
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "plugin-host", version)]
 pub struct Options {
-    /// TOML file of settings: each flag without its dashes is a key. An unknown key is an error.
+    /// TOML file of settings: each flag without its dashes is a key. An unknown key is an error. The quotas in
+    /// it are read again on SIGHUP.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 

@@ -20,7 +20,7 @@ use tower_plugin_ratelimit::{
 use tower_plugin_validate::RuleSet;
 
 use super::{
-    Config, HostCapability, HostError, Readiness,
+    Config, HostCapability, HostError, Quotas, Readiness,
     audit::AuditLog,
     capabilities::Grants,
     directory::Directory,
@@ -209,6 +209,17 @@ impl HostState {
     #[must_use]
     pub fn flush_audit(&self) -> bool {
         self.audit.as_ref().is_none_or(|log| log.flush())
+    }
+
+    /// Puts other quotas into force while the host serves, and says in the log which have changed; if they cannot
+    /// be, those in force stay. What callers owe, they go on owing.
+    pub fn set_quotas(&self, quotas: Quotas) {
+        match self.limits.set(quotas) {
+            Ok(changed) => {
+                tracing::info!(changed = changed.join(" "), "the quotas were read again");
+            }
+            Err(error) => tracing::error!(%error, "the quotas were not read again"),
+        }
     }
 
     /// Reads the manifest again, if plugins are admitted by one, and says in the log what came of it; whatever

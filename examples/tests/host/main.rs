@@ -15,6 +15,7 @@ mod layers;
 mod logger;
 mod process;
 mod registry;
+mod reload;
 mod services;
 mod shutdown;
 mod stack;

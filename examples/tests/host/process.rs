@@ -2,11 +2,12 @@
 
 use std::{
     process::{Output, Stdio},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
+    io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
     task::JoinHandle,
     time::timeout,
@@ -25,7 +26,8 @@ pub(crate) fn close(path: &std::path::Path) {
 
 pub(crate) struct Program {
     child: Child,
-    log: JoinHandle<String>,
+    log: Arc<Mutex<String>>,
+    logged: JoinHandle<()>,
     pub(crate) script: String,
 }
 
@@ -64,11 +66,15 @@ impl Program {
             .spawn()
             .unwrap();
         // Read all the time: whoever writes to a full pipe waits.
-        let mut stderr = child.stderr.take().unwrap();
-        let log = tokio::spawn(async move {
-            let mut log = String::new();
-            stderr.read_to_string(&mut log).await.unwrap();
-            log
+        let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
+        let log = Arc::<Mutex<String>>::default();
+        let lines = Arc::clone(&log);
+        let logged = tokio::spawn(async move {
+            while let Some(line) = stderr.next_line().await.unwrap() {
+                let mut lines = lines.lock().unwrap();
+                lines.push_str(&line);
+                lines.push('\n');
+            }
         });
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut script = String::new();
@@ -79,7 +85,12 @@ impl Program {
                 break;
             }
         }
-        Self { child, log, script }
+        Self {
+            child,
+            log,
+            logged,
+            script,
+        }
     }
 
     /// Where it listens.
@@ -94,10 +105,20 @@ impl Program {
         assert!(sent.unwrap().success());
     }
 
+    /// Waits until this many lines of the log contain this.
+    pub(crate) async fn logs(&self, what: &str, lines: usize) {
+        crate::support::eventually(what, async || {
+            let log = self.log.lock().unwrap();
+            log.lines().filter(|line| line.contains(what)).count() >= lines
+        })
+        .await;
+    }
+
     pub(crate) async fn signal(mut self, signal: &str) -> (std::process::ExitStatus, String) {
         self.send(signal).await;
         let status = timeout(WAIT, self.child.wait()).await.unwrap().unwrap();
-        let log = timeout(WAIT, self.log).await.unwrap().unwrap();
+        timeout(WAIT, self.logged).await.unwrap().unwrap();
+        let log = self.log.lock().unwrap().clone();
         (status, log)
     }
 }

@@ -1,7 +1,11 @@
+#[cfg(unix)]
+use std::env;
 use std::{future::Future, io, sync::Arc};
 
 #[cfg(unix)]
 use tokio::signal::unix;
+#[cfg(unix)]
+use tower_plugin_examples::host::config::Settings;
 use tower_plugin_examples::host::{HostState, tls::Tls};
 
 /// What tells the host to end.
@@ -40,7 +44,7 @@ impl Shutdown {
     }
 }
 
-/// Reads the TLS files and the manifest again whenever it is told to; never completes.
+/// Reads the TLS files, the manifest and the quotas again whenever it is told to; never completes.
 #[cfg(unix)]
 pub(super) fn reload(
     tls: Option<Tls>,
@@ -52,14 +56,34 @@ pub(super) fn reload(
         while hangup.recv().await.is_some() {
             let host = Arc::clone(&host);
             // It has said in the log what came of it.
-            let _told = tokio::task::spawn_blocking(move || host.reload_manifest()).await;
+            let _told = tokio::task::spawn_blocking(move || {
+                host.reload_manifest();
+                reload_quotas(&host);
+            })
+            .await;
             match &tls {
                 Some(tls) => tls.reload_and_tell().await,
-                None => tracing::info!("nothing to read again: TLS is not served"),
+                None => tracing::info!("no certificate to read again: TLS is not served"),
             }
         }
         std::future::pending::<()>().await;
     })
+}
+
+/// From the configuration file, if there is one; what the command line or the environment says of them still counts
+/// before it. Whatever is wrong with the file, the quotas in force stay.
+#[cfg(unix)]
+fn reload_quotas(host: &HostState) {
+    match Settings::of(env::args_os()) {
+        Ok(settings) if settings.options.config.is_none() => {}
+        Ok(settings) => host.set_quotas(settings.options.quotas),
+        Err(error) => {
+            // Where arguments do not fit together, more lines tell of their use.
+            let error = error.to_string();
+            let error = error.lines().next().unwrap_or_default();
+            tracing::error!(error, "the quotas were not read again: those in force stay");
+        }
+    }
 }
 
 #[cfg(windows)]

@@ -18,7 +18,7 @@ use tower_plugin_auth::{
     authenticate::{ApiKeyAuthenticator, CredentialHeader},
 };
 use tower_plugin_core::ClientIp;
-use tower_plugin_ratelimit::{MemoryLimiter, OnFull, Policy, RateLimitLayer};
+use tower_plugin_ratelimit::{LivePolicy, MemoryLimiter, OnFull, Policy, RateLimitLayer};
 use tower_plugin_validate::{SanitizeErrorsLayer, ValidateLayer};
 
 use super::{
@@ -76,7 +76,7 @@ pub fn build(
 ) -> Result<Router, HostError> {
     // In this process, whatever else is on Redis: this has to work when that does not.
     let limiter = MemoryLimiter::with_clock(MAX_GUESSERS, OnFull::default(), state.clock.clone())?;
-    let policy = Policy::new("admin", [config.quota])?;
+    let policy = LivePolicy::new(Policy::new("admin", [config.quota])?);
     // Taken when a request comes and given back if its token was good: not even many at once get in
     // more guesses.
     let guesses = RateLimitLayer::with_limiter(limiter, policy.clone(), ClientIp::peer())
