@@ -74,8 +74,8 @@ semver base="origin/main":
     cargo semver-checks --baseline-rev {{base}} --package tower-plugin-core --package tower-plugin-auth --package tower-plugin-ratelimit --package tower-plugin-validate
 
 # Other crates' types in the public API are those listed in the manifests; cargo install cargo-check-external-types, and its nightly
-external-types:
-    for crate in core auth ratelimit validate; do cargo +nightly check-external-types --all-features --manifest-path tower-plugin-$crate/Cargo.toml || exit 1; done
+external-types toolchain="nightly":
+    for crate in core auth ratelimit validate; do cargo +{{toolchain}} check-external-types --all-features --manifest-path tower-plugin-$crate/Cargo.toml || exit 1; done
 
 # The oldest versions that the manifests allow.
 minimal-versions:

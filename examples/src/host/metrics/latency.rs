@@ -19,6 +19,25 @@ struct Cell {
     nanos: AtomicU64,
 }
 
+/// What a request is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Class {
+    /// No route.
+    None,
+    Admin,
+    Broker,
+    Capability,
+    Handshake,
+    Health,
+    /// A route of the operator's.
+    Own,
+    Probe,
+    Registry,
+    Rotate,
+    Service,
+    Watch,
+}
+
 /// What came of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Outcome {
@@ -30,7 +49,7 @@ pub(super) enum Outcome {
 impl Latencies {
     /// Three additions, and none of them waits.
     pub(super) fn record(&self, route: Option<&str>, outcome: Outcome, nanos: u64) {
-        let cell = self.0.get(class_of(route));
+        let cell = self.0.get(Class::of(route) as usize);
         let Some(cell) = cell.and_then(|outcomes| outcomes.get(outcome as usize)) else {
             return;
         };
@@ -104,39 +123,39 @@ impl Outcome {
     }
 }
 
-/// Of a route's template, its place in [`CLASSES`].
-fn class_of(route: Option<&str>) -> usize {
-    let Some(route) = route else { return 0 };
-    let path = route.strip_prefix("/broker").unwrap_or(route);
-    let class = match path {
-        "/" => "admin",
-        "/healthz" | "/metrics" | "/readyz" => "probe",
-        "/rotate" => "rotate",
-        "/connectplugin.health.v1.HealthService/Watch"
-        | "/connectplugin.v1.ServiceRegistry/WatchService" => "watch",
-        _ => PREFIXES
-            .iter()
-            .find(|(prefix, _)| path.starts_with(prefix))
-            .map_or("own", |(_, class)| class),
-    };
-    CLASSES
-        .iter()
-        .position(|known| *known == class)
-        .unwrap_or(0)
+impl Class {
+    /// Of a route's template: nothing a caller writes.
+    fn of(route: Option<&str>) -> Self {
+        let Some(route) = route else {
+            return Self::None;
+        };
+        match route.strip_prefix("/broker").unwrap_or(route) {
+            "/" => Self::Admin,
+            "/healthz" | "/metrics" | "/readyz" => Self::Probe,
+            "/rotate" => Self::Rotate,
+            "/connectplugin.health.v1.HealthService/Watch"
+            | "/connectplugin.v1.ServiceRegistry/WatchService" => Self::Watch,
+            path => {
+                let mut prefixes = PREFIXES.iter();
+                let of_prefix = prefixes.find(|(prefix, _)| path.starts_with(prefix));
+                of_prefix.map_or(Self::Own, |(_, class)| *class)
+            }
+        }
+    }
 }
 
 const NAME: &str = "plugin_host_request_seconds";
-const PREFIXES: [(&str, &str); 8] = [
-    ("/admin/", "admin"),
-    ("/capabilities/", "capability"),
-    ("/connectplugin.health.v1.", "health"),
-    ("/connectplugin.v1.CapabilityBroker/", "broker"),
-    ("/connectplugin.v1.HandshakeService/", "handshake"),
-    ("/connectplugin.v1.PluginLifecycle/", "health"),
-    ("/connectplugin.v1.ServiceRegistry/", "registry"),
-    ("/services/", "service"),
+const PREFIXES: [(&str, Class); 8] = [
+    ("/admin/", Class::Admin),
+    ("/capabilities/", Class::Capability),
+    ("/connectplugin.health.v1.", Class::Health),
+    ("/connectplugin.v1.CapabilityBroker/", Class::Broker),
+    ("/connectplugin.v1.HandshakeService/", Class::Handshake),
+    ("/connectplugin.v1.PluginLifecycle/", Class::Health),
+    ("/connectplugin.v1.ServiceRegistry/", Class::Registry),
+    ("/services/", Class::Service),
 ];
-/// `none`: no route; `own`: routes of the operator's.
+/// In the order of [`Class`].
 const CLASSES: [&str; 12] = [
     "none",
     "admin",
@@ -220,7 +239,7 @@ mod tests {
             (Some("/services/{*call}"), "service"),
             (Some("/whatever"), "own"),
         ] {
-            assert_eq!(CLASSES[class_of(route)], class, "{route:?}");
+            assert_eq!(CLASSES[Class::of(route) as usize], class, "{route:?}");
         }
     }
 
