@@ -6,7 +6,6 @@ use std::{
 };
 
 use tokio::{runtime::Handle, time};
-
 use tower_plugin_ratelimit::EitherLimiter;
 
 use super::{

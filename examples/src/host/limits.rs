@@ -237,8 +237,11 @@ impl fmt::Debug for Counter {
     }
 }
 
+/// Its keys are named by its name alone. So copies on one Redis count together whatever each was told last: one was
+/// started with another quota, one has read it from a file, one will.
 fn live(name: &'static str, quota: Quota) -> Result<LivePolicy, InvalidPolicy> {
-    Ok(LivePolicy::new(Policy::new(name, [quota])?))
+    let named = Policy::new(name, [ANY_QUOTA])?;
+    Ok(LivePolicy::new(named.with_quotas([quota])?))
 }
 
 fn on_redis(redis: &RedisConfig, clock: Arc<dyn Clock>) -> Result<RedisLimiter, HostError> {
@@ -251,4 +254,8 @@ fn on_redis(redis: &RedisConfig, clock: Arc<dyn Clock>) -> Result<RedisLimiter, 
     Ok(builder.build()?)
 }
 
+const ANY_QUOTA: Quota = match Quota::per_second(1) {
+    Ok(quota) => quota,
+    Err(_) => panic!("when this is compiled: it is in range"),
+};
 const MAX_KEYS: usize = 1 << 18;

@@ -94,7 +94,7 @@ impl Redis {
             admin: rest.lines().next().unwrap().to_owned(),
             url: program.url(),
             client: Client::builder(TokioExecutor::new()).build_http(),
-            _program: program,
+            program,
         }
     }
 }
@@ -103,7 +103,7 @@ struct Copy {
     url: String,
     admin: String,
     client: Client<HttpConnector, Full<Bytes>>,
-    _program: Program,
+    program: Program,
 }
 
 impl Copy {
@@ -249,6 +249,28 @@ async fn a_quota_is_one_for_all_copies() {
     let redis = Redis::start().await;
     let quota = ["--discover-quota", "1/h:4"];
     let (a, b) = (redis.copy(&quota).await, redis.copy(&quota).await);
+    let (_, token) = a.admit("p").await;
+    let message = json!({ "serviceType": "x" });
+    let mut admitted = 0;
+    for copy in [&a, &b].into_iter().cycle().take(10) {
+        let answer = copy.call(DISCOVER, &token, &message).await;
+        admitted += u32::from(answer.status == 404);
+    }
+    assert_eq!(admitted, 4);
+}
+
+// What is owed was kept under a name that followed from the quota a copy was started with.
+#[tokio::test]
+async fn a_quota_that_one_copy_has_read_again_is_one_with_that_of_a_copy_started_with_it() {
+    let redis = Redis::start().await;
+    let file = redis.folder.path().join("host.toml");
+    std::fs::write(&file, "discover-quota = \"1000/s\"\n").unwrap();
+    let arguments = ["--config", file.to_str().unwrap()];
+    let a = redis.copy(&arguments).await;
+    std::fs::write(&file, "discover-quota = \"1/h:4\"\n").unwrap();
+    a.program.send("-HUP").await;
+    a.program.logs("the quotas were read again", 1).await;
+    let b = redis.copy(&arguments).await;
     let (_, token) = a.admit("p").await;
     let message = json!({ "serviceType": "x" });
     let mut admitted = 0;
