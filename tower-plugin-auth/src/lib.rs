@@ -114,8 +114,9 @@
 //! `store::CachedStore` in front of it | all replicas | as Redis does | after a millisecond or so, never more than 2 seconds
 //! `store::EncryptedFileStore` | this process | yes | at once
 //!
-//! Each operation of each store is atomic: of any number of callers one uses up a one-time token or gets
-//! the successor of a token, and a revocation leaves no successor behind. [`store::SharedStore`] is a
+//! Each operation of each store on a record is atomic: of any number of callers one uses up a one-time token or gets
+//! the successor of a token, and a revocation, of however many, is complete when it answers and leaves no successor
+//! behind. [`store::SharedStore`] is a
 //! store chosen at run time; implement [`TokenStore`] for one of your own.
 //!
 //! Grants have stores of their own: [`store::MemoryGrantStore`], `store::RedisGrantStore` for all replicas, which asks

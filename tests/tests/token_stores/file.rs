@@ -17,11 +17,16 @@ use tower_plugin_auth::{
 
 use crate::support::{id, minute, record};
 
-crate::suite::conformance!(alone, |capacity: usize| async move {
-    let directory = TempDir::new().unwrap();
-    let builder = builder(&directory.path().join("tokens"));
-    (builder.with_capacity(capacity).create().unwrap(), directory)
-});
+crate::suite::conformance!(
+    alone,
+    |capacity: usize| async move {
+        let directory = TempDir::new().unwrap();
+        let builder = builder(&directory.path().join("tokens"));
+        (builder.with_capacity(capacity).create().unwrap(), directory)
+    },
+    // Each insert writes the whole file, and a revocation is one write whatever it covers.
+    many = 100
+);
 
 fn builder(path: &Path) -> EncryptedFileStoreBuilder {
     let keys = FileKeyRing::new(FileKey::new(1, &[7; 32]).unwrap(), []).unwrap();

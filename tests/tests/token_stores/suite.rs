@@ -1,6 +1,14 @@
 //! What every store must do. Each check gets an empty store of its own.
 
-use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use tokio::{sync::Barrier, task::JoinSet};
 use tower_plugin_auth::{
@@ -12,11 +20,13 @@ use tower_plugin_auth::{
 use tower_plugin_core::Clock;
 
 use crate::support::{
-    MINUTE, NANO, builder, for_somebody, found, id, minute, record, record_from, record_of, state,
+    MINUTE, NANO, builder, family, for_somebody, found, id, minute, record, record_from, record_of,
+    revocations, state,
 };
 
 /// Runs every check over the store that `$setup` makes; it is given a capacity, and what it returns
-/// beside the store lives as long.
+/// beside the store lives as long. Where `many` revocations at once take too long to prepare, it says how
+/// many will do.
 macro_rules! conformance {
     (@tests $setup:expr, $($check:ident),+ $(,)?) => {
         $(
@@ -28,6 +38,9 @@ macro_rules! conformance {
         )+
     };
     ($name:ident, $setup:expr) => {
+        $crate::suite::conformance!($name, $setup, many = 1200);
+    };
+    ($name:ident, $setup:expr, many = $many:expr) => {
         mod $name {
             #[allow(unused_imports, reason = "the setup may need none of them")]
             use super::*;
@@ -61,6 +74,13 @@ macro_rules! conformance {
             async fn a_full_store_takes_a_token_only_for_a_dead_one() {
                 let (store, _guard) = ($setup)(3).await;
                 $crate::suite::a_full_store_takes_a_token_only_for_a_dead_one(store).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn a_revocation_of_many_is_complete_when_it_answers() {
+                let (store, _guard) = ($setup)(2000).await;
+                let store = std::sync::Arc::new(store);
+                $crate::suite::a_revocation_of_many_is_complete_when_it_answers(store, $many).await;
             }
         }
     };
@@ -254,6 +274,54 @@ pub(crate) async fn a_batch_is_revoked_whole<S: TokenStore>(store: S) {
         let is_there = found(&store, number).await.is_some();
         assert_eq!(is_there, number < 100, "{number}");
     }
+}
+
+/// More than any store revokes in one step, while readers ask for each of them again and again.
+pub(crate) async fn a_revocation_of_many_is_complete_when_it_answers<S: TokenStore>(
+    store: Arc<S>,
+    many: u32,
+) {
+    let bystander = Principal::new("plugin", "bystander");
+    let bystander = record_from(7777, &bystander, minute(1), minute(60));
+    store.insert(bystander, minute(0)).await.unwrap();
+    let ids: Vec<_> = (0..1200).map(id).collect();
+    for (name, revocation) in revocations(&ids) {
+        for record in family(many) {
+            store.insert(record, minute(0)).await.unwrap();
+        }
+        let (start, is_over) = (Arc::new(Barrier::new(4)), Arc::new(AtomicBool::new(false)));
+        let mut readers = JoinSet::new();
+        for _ in 0..3 {
+            let (store, start) = (Arc::clone(&store), Arc::clone(&start));
+            let is_over = Arc::clone(&is_over);
+            readers.spawn(async move {
+                let mut gone = BTreeSet::new();
+                start.wait().await;
+                while !is_over.load(SeqCst) {
+                    for number in 0..many.into() {
+                        match found(&*store, number).await {
+                            Some(_) => assert!(!gone.contains(&number), "{number} came back"),
+                            None => drop(gone.insert(number)),
+                        }
+                    }
+                    assert!(found(&*store, 7777).await.is_some(), "nobody's business");
+                    tokio::task::yield_now().await;
+                }
+            });
+        }
+        start.wait().await;
+        let revoked = store.revoke(revocation).await.unwrap();
+        assert_eq!(revoked, u64::from(many), "{name}");
+        for number in 0..many.into() {
+            assert!(found(&*store, number).await.is_none(), "{name}: {number}");
+        }
+        is_over.store(true, SeqCst);
+        while let Some(read) = readers.join_next().await {
+            read.unwrap();
+        }
+        assert_eq!(store.revoke(revocation).await.unwrap(), 0, "{name}");
+    }
+    assert!(found(&*store, 7777).await.is_some());
 }
 
 pub(crate) async fn an_owner_loses_all_and_nobody_else_any<S: TokenStore>(store: S) {

@@ -7,6 +7,7 @@ use std::{
 
 use tower_plugin_auth::{
     ManualClock, NewToken, Principal, SystemRng, TokenStore, Tokens, TokensBuilder, VerifyError,
+    store::Revocation,
     token::{InvalidReason, KeyRing, Record, Rng, RngError, TokenId, TokenKind, mint},
 };
 
@@ -58,6 +59,39 @@ pub(crate) fn record_from(
     let keys = KeyRing::random(&SystemRng).unwrap();
     let minted = mint(TokenKind::Runtime, &keys, &Numbered(number)).unwrap();
     Record::new(&minted, owner.clone(), issued_at, expires_at)
+}
+
+/// So many records of one owner, one family and one beginning, by number, each issued and each forgotten a
+/// microsecond after the one before.
+pub(crate) fn family(count: u32) -> Vec<Record> {
+    let first = record(0);
+    let next = |number| {
+        let later = Duration::from_micros(number);
+        successor(&first, number.into(), later)
+    };
+    let others: Vec<_> = (1..count.into()).map(next).collect();
+    [vec![first], others].concat()
+}
+
+/// The record of a token in the family of another, issued so much after minute 0.
+pub(crate) fn successor(of: &Record, number: u128, later: Duration) -> Record {
+    let keys = KeyRing::random(&SystemRng).unwrap();
+    let minted = mint(TokenKind::Runtime, &keys, &Numbered(number)).unwrap();
+    of.next_in_family(&minted, minute(0) + later, minute(60) + later)
+}
+
+/// Every way of revoking a [`family`], these ids being its.
+pub(crate) fn revocations(ids: &[TokenId]) -> [(&'static str, Revocation<'_>); 4] {
+    let owner = Revocation::Subject {
+        kind: "plugin",
+        subject: "cache",
+    };
+    [
+        ("ids", Revocation::Tokens(ids)),
+        ("family", Revocation::Family(id(0))),
+        ("owner", owner),
+        ("age", Revocation::BegunBefore(minute(1))),
+    ]
 }
 
 pub(crate) fn id(number: u128) -> TokenId {

@@ -45,9 +45,10 @@ pub use shared::SharedStore;
 /// means the token does not exist and its bearer is refused. It may forget a record at its
 /// [`forget_at`](Record::forget_at), and not sooner unless it is dead and room is needed.
 ///
-/// Each operation is atomic: it has happened when it answers, and nobody ever sees half of it. After
-/// an error nobody knows whether it has happened. `now` is the caller's wall clock, by which a store
-/// tells the dead from the living.
+/// Each operation on one record is atomic: it has happened when it answers, and nobody ever sees half of
+/// it. After an error nobody knows whether it has happened. A [revocation](Self::revoke) of many records
+/// is one such step for each of them. `now` is the caller's wall clock, by which a store tells the dead
+/// from the living.
 ///
 /// Share one store between everything that issues and everything that checks: clone the
 /// [`Tokens`](crate::Tokens) around it, or put it in an [`Arc`].
@@ -78,8 +79,14 @@ pub trait TokenStore: Send + Sync + 'static {
 
     /// Forgets every record that the revocation [covers](Revocation::covers); how many there were.
     ///
-    /// It sees all of what is kept when it begins. Whoever inserts the successor of a record and then
-    /// updates the record finds out, by the update failing, that a revocation came in between.
+    /// When it answers, none of them is there, and none comes back. It sees all of what is kept when it
+    /// begins, and the successor of whatever it has not come to yet. Whoever inserts the successor of a
+    /// record and then updates the record finds out, by the update failing, that a revocation came in
+    /// between: so none of a family, of an owner or of an age escapes it by a rotation.
+    ///
+    /// While it runs, one record may be gone and another still there: each is found or not, and once
+    /// not, never again. After an error so may it be: what is gone stays gone, the rest is as good as
+    /// before, and the same revocation again completes it, counting what was left.
     fn revoke(
         &self,
         revocation: Revocation<'_>,

@@ -1,8 +1,4 @@
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use ::redis::Cmd;
 
@@ -19,6 +15,7 @@ use crate::{
 
 mod builder;
 mod link;
+mod revoke;
 mod script;
 mod watch;
 mod words;
@@ -29,13 +26,13 @@ pub(super) use watch::Watcher;
 use link::Link;
 use script::Scripts;
 pub(super) use script::{Atomic, Call};
-pub(super) use words::{digest, micros};
+pub(super) use words::{SLACK, digest, long_ago, micros};
 
 /// Keeps the records in Redis or Valkey, for all replicas of a service. Clones share one connection.
 ///
 /// Whatever has to happen at once is one script, so of any number of replicas one gets a single-use
-/// token, and a revocation leaves no successor of a rotation behind. Redis drops a record one minute
-/// after the caller's clock says that it may be forgotten; clocks of replicas may differ by that much.
+/// token, and a [revocation](#revoking-many) leaves no successor of a rotation behind. Redis drops a record one
+/// minute after the caller's clock says that it may be forgotten; clocks of replicas may differ by that much.
 ///
 /// Each lookup asks Redis. [`cached`](Self::cached) remembers, and hears of revocations at once.
 ///
@@ -66,6 +63,18 @@ pub(super) use words::{digest, micros};
 /// cluster one store is in one place, which is what makes its scripts atomic. `{tp}:t:ID` is the record
 /// of a token, `{tp}:f:…` and `{tp}:s:…` say which tokens a family and an owner have, `{tp}:live` and
 /// `{tp}:began` which there are at all. Owners' names are digested. A token takes about 1500 bytes.
+///
+/// # Revoking many
+///
+/// A script removes at most 500 records, so that Redis keeps nobody else waiting for longer than some milliseconds:
+/// up to 500 are gone in one moment, more in several. Ids go in the order in which they are given, those
+/// of an age, a family or an owner from the earliest (to begin, to be issued, to be forgotten) to the
+/// latest, and it has ended when a script has found fewer than 500. A rotation in between leaves nothing: its
+/// successor stands in the same index, and goes with a later script.
+///
+/// If a script is not answered, that is the error. What those before it removed is gone for good, it has
+/// itself been done or not, and what would have come later is as valid as before: revoke again, and all
+/// the rest goes. Nobody else does it for you.
 ///
 /// # What Redis may forget
 ///
@@ -162,20 +171,6 @@ impl RedisStore {
         command.arg("HGET").arg(format!("{tag}:t:{id}")).arg("r");
         read(link.query(command).await?)
     }
-
-    async fn revoke_some(&self, call: impl Fn(Call) -> Call) -> Result<u64, StoreError> {
-        let Inner { link, scripts, .. } = &*self.0;
-        let mut count: u64 = 0;
-        loop {
-            let call = call(self.call().number(BATCH));
-            let (removed, more): (u64, bool) = link.run(&scripts.revoke, &call).await?;
-            count = count.saturating_add(removed);
-            // A call that removes less than it might has seen all there was, in one moment.
-            if !more {
-                return Ok(count);
-            }
-        }
-    }
 }
 
 impl TokenStore for RedisStore {
@@ -192,7 +187,8 @@ impl TokenStore for RedisStore {
             capacity,
             ..
         } = &*self.0;
-        let call = self.put(&record, now).number(micros(now)).number(*capacity);
+        let call = self.put(&record, now).number(micros(now));
+        let call = call.number(long_ago(now)).number(*capacity);
         let inserted: String = link.run(&scripts.insert, &call).await?;
         match inserted.as_str() {
             "OK" => Ok(()),
@@ -215,36 +211,7 @@ impl TokenStore for RedisStore {
     }
 
     async fn revoke(&self, revocation: Revocation<'_>) -> Result<u64, StoreError> {
-        match revocation {
-            Revocation::Tokens(ids) => {
-                let mut count: u64 = 0;
-                for ids in ids.chunks(BATCH_LEN) {
-                    let revoked = self.revoke_some(|call| {
-                        ids.iter()
-                            .fold(call.arg("tokens"), |call, id| call.arg(id.to_string()))
-                    });
-                    count = count.saturating_add(revoked.await?);
-                }
-                Ok(count)
-            }
-            Revocation::Family(family) => {
-                let index = format!(":f:{family}");
-                self.revoke_some(|call| call.arg("index").arg(&*index))
-                    .await
-            }
-            Revocation::Subject { kind, subject } => {
-                let index = format!(":s:{}", digest(kind, subject));
-                self.revoke_some(|call| call.arg("index").arg(&*index))
-                    .await
-            }
-            Revocation::BegunBefore(instant) => {
-                // Rounded up: rather a token too many than one too few.
-                let rounded = instant.checked_add(Duration::from_nanos(999));
-                let instant = micros(rounded.unwrap_or(instant));
-                self.revoke_some(|call| call.arg("began").number(instant))
-                    .await
-            }
-        }
+        self.revoke_in_batches(revocation).await
     }
 
     async fn list(&self, list: &List<'_>) -> Result<Vec<Arc<Record>>, StoreError> {
@@ -298,9 +265,5 @@ fn parse(bytes: &[u8]) -> Result<Arc<Record>, StoreError> {
         .map_err(StoreError::unavailable)
 }
 
-/// How long Redis keeps what may be forgotten: by that much clocks may differ.
-pub(super) const SLACK: Duration = Duration::from_secs(60);
-
 /// How many records one script removes, so that Redis is never busy for long.
 const BATCH: u64 = 500;
-const BATCH_LEN: usize = 500;

@@ -94,7 +94,8 @@ impl<S: TokenStore> Tokens<S> {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the store could not be asked: some may still be valid.
+    /// [`StoreError`] if the store could not be asked: some may still be valid, and none that is not comes
+    /// back. Revoke again: that completes it, and tells of what was left.
     pub async fn revoke_all(&self, revocation: Revocation<'_>) -> Result<u64, StoreError> {
         let revoked = self.0.store.revoke(revocation).await;
         let count = revoked.map_err(|error| noted("revoke", error))?;

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use tower_plugin_auth::{
     IssueError, ManualClock, Principal, SystemRng, TokenStore, VerifyError,
-    store::{List, RedisStore},
+    store::{List, RedisStore, Revocation},
     token::{KeyRing, TokenKind, mint},
 };
 use tower_plugin_tests::redis::RedisServer;
 
 use super::store;
-use crate::support::{MINUTE, builder, for_somebody, found, id, minute, record, record_of, state};
+use crate::support::{
+    MINUTE, builder, for_somebody, found, id, minute, record, record_from, record_of, revocations,
+    state,
+};
 
 #[tokio::test]
 async fn every_key_is_in_one_place_and_every_record_expires() {
@@ -126,6 +129,24 @@ async fn a_family_of_many_live_tokens_loses_none() {
     }
     for id in ids {
         assert!(store.get(&id).await.unwrap().is_some());
+    }
+}
+
+/// What is over by the clock of one replica is valid by that of another, and must not be passed over.
+#[tokio::test]
+async fn a_clock_that_is_ahead_hides_no_token_from_a_revocation() {
+    let server = RedisServer::start().await;
+    let store = store(&server.url(), 1000);
+    let owner = Principal::new("plugin", "cache");
+    for (name, revocation) in revocations(&[id(0)]) {
+        store.insert(record(0), minute(0)).await.unwrap();
+        let ahead = minute(60) + MINUTE / 2;
+        let other = record_from(1, &owner, ahead, ahead + MINUTE);
+        store.insert(other, ahead).await.unwrap();
+        let revoked = store.revoke(revocation).await.unwrap();
+        assert_eq!(revoked, if name == "owner" { 2 } else { 1 }, "{name}");
+        assert!(found(&store, 0).await.is_none(), "{name}");
+        store.revoke(Revocation::Tokens(&[id(1)])).await.unwrap();
     }
 }
 

@@ -15,12 +15,16 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_plugin_auth::{
     AuthLayer, BearerAuthenticator, Issued, NewToken, RotateError, SystemClock, SystemRng,
     TokenStore, Tokens, VerifyError,
-    store::{CachedStore, RedisStore},
+    store::{CachedStore, RedisStore, Revocation},
     token::{KeyRing, Pepper, TokenKind},
 };
-use tower_plugin_tests::redis::{APPEND_ONLY, RedisServer};
+use tower_plugin_tests::{
+    proxy::{Faults, Proxy, Replies},
+    redis::{APPEND_ONLY, RedisServer},
+};
 
 use super::news::{BOUND, until};
+use crate::support::{family, found, id, minute, revocations, successor};
 
 fn quick(url: &str) -> RedisStore {
     RedisStore::builder(url)
@@ -208,4 +212,59 @@ async fn a_single_use_token_is_not_used_twice_across_a_crash() {
         }
     }
     assert_eq!(used, 1);
+}
+
+/// 1,200 tokens are three scripts. The connection breaks when Redis has done the first and not yet said so.
+#[tokio::test]
+async fn a_revocation_that_broke_off_in_the_middle_is_completed_by_the_next() {
+    let server = RedisServer::start().await;
+    let proxy = Proxy::start(server.port()).await;
+    let lost = Faults {
+        replies: Replies::Reset,
+        ..Faults::default()
+    };
+    let ids: Vec<_> = (0..1200).map(id).collect();
+    for (name, revocation) in revocations(&ids) {
+        let [direct, broken] = [server.url(), proxy.url()].map(|url| {
+            let builder = RedisStore::builder(&url).with_prefix(name);
+            builder
+                .with_deadline(Duration::from_secs(20))
+                .build()
+                .unwrap()
+        });
+        let records = family(1200);
+        for record in &records {
+            direct.insert(record.clone(), minute(0)).await.unwrap();
+        }
+        // So that the script is known, and the next answer is that of the first batch.
+        let nothing = broken.revoke(Revocation::Tokens(&[id(5555)])).await;
+        assert_eq!(nothing.unwrap(), 0);
+        proxy.set(lost);
+        assert!(broken.revoke(revocation).await.is_err(), "{name}");
+        proxy.set(Faults::default());
+        for number in 0..1200 {
+            let is_there = found(&direct, number).await.is_some();
+            assert_eq!(is_there, number >= 500, "{name}: {number}");
+        }
+
+        // What is left lives on, and what is gone has no successor.
+        let [gone, left] = [&records[0], &records[1199]];
+        let next = successor(left, 2000, Duration::from_secs(60));
+        direct.insert(next, minute(1)).await.unwrap();
+        let superseded = left.superseded(id(2000), minute(2));
+        assert!(direct.update(superseded, minute(1)).await.unwrap());
+        let superseded = gone.superseded(id(2001), minute(2));
+        assert!(!direct.update(superseded, minute(1)).await.unwrap());
+
+        // Ids say nothing of successors; all else covers them.
+        let covered = u64::from(name != "ids");
+        assert_eq!(broken.revoke(revocation).await.unwrap(), 700 + covered);
+        for number in 0..1200 {
+            assert!(found(&direct, number).await.is_none(), "{name}: {number}");
+        }
+        assert_eq!(found(&direct, 2000).await.is_some(), covered == 0, "{name}");
+        assert_eq!(broken.revoke(revocation).await.unwrap(), 0, "{name}");
+    }
+    let calls = server.info("commandstats").await["cmdstat_evalsha"].clone();
+    eprintln!("scripts: {calls}");
 }

@@ -23,8 +23,9 @@ pub use shared::SharedGrantStore;
 /// links that were revoked, and [`check`](crate::grant::check()) decides. What a store cannot answer is an error, never
 /// `None`. It may forget a record at its [end](GrantRecord::expires_at), and not sooner.
 ///
-/// Each operation is atomic: it has happened when it answers, and nobody ever sees half of it. After an error nobody
-/// knows whether it has happened. `now` is the caller's wall clock, by which a store tells the dead from the living.
+/// Each operation on one record is atomic: it has happened when it answers, and nobody ever sees half of it. After an
+/// error nobody knows whether it has happened. A [revocation](Self::revoke) of many records is one such step for each
+/// of them. `now` is the caller's wall clock, by which a store tells the dead from the living.
 pub trait GrantStore: Send + Sync + 'static {
     /// A lookup that has to wait.
     type Lookup: Future<Output = FoundGrant> + Send + 'static;
@@ -54,6 +55,10 @@ pub trait GrantStore: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), InsertGrantError>> + Send;
 
     /// Forgets every record that the revocation covers, or notes down the link; how many records that concerned.
+    ///
+    /// When it answers, none of them is there, and none comes back. While it runs, one may be gone and another still
+    /// there. After an error so may it be: what is gone stays gone, the rest is as good as before, and the same
+    /// revocation again completes it, counting what was left.
     fn revoke(
         &self,
         revocation: GrantRevocation<'_>,

@@ -10,7 +10,7 @@ use crate::{
     grant::{GrantRecord, LinkId, Uses},
     store::{
         RedisStore, StoreError,
-        redis::{Atomic, Call, SLACK, digest, micros},
+        redis::{Atomic, Call, SLACK, digest, long_ago, micros},
     },
     token::TokenId,
 };
@@ -26,7 +26,8 @@ use crate::{
 /// say which a principal has and which there are of a capability (both digested), `{tp}:g:live` which there are at
 /// all. The capacity is that of the [`RedisStore`], and is counted apart from its tokens.
 ///
-/// What Redis may forget is told at [`RedisStore`]. A *use* that is lost with the server that counted it can be had
+/// A script removes at most 500 records; what that means for revoking many is told at [`RedisStore`], as is what Redis
+/// may forget. A *use* that is lost with the server that counted it can be had
 /// again.
 ///
 /// ```no_run
@@ -122,7 +123,7 @@ impl RedisGrantStore {
             let link = self.store.link();
             let (removed, more): (u64, bool) = link.run(&self.scripts.revoke, &call).await?;
             count = count.saturating_add(removed);
-            // A call that removes less than it might has seen all there was, in one moment.
+            // A call that finds fewer than it might remove has seen all there was, in one moment.
             if !more {
                 return Ok(count);
             }
@@ -263,11 +264,6 @@ impl fmt::Debug for RedisGrantStore {
             .field("store", &self.store)
             .finish_non_exhaustive()
     }
-}
-
-/// What has ended by then has done so by the clock of every replica.
-fn long_ago(now: SystemTime) -> u64 {
-    micros(now.checked_sub(SLACK).unwrap_or(now))
 }
 
 /// How many records one script removes, so that Redis is never busy for long.

@@ -1,14 +1,16 @@
--- tag, id, record, version, family, subject, live, began, issued, forget, keep, now, capacity
+-- tag, id, record, version, family, subject, live, began, issued, forget, keep, now, what has ended long ago,
+-- capacity
 local _, id, record, version, family, subject = unpack(ARGV)
 local ends = {live = ARGV[7], began = ARGV[8], issued = ARGV[9], forget = ARGV[10], keep = ARGV[11]}
-local now, capacity = ARGV[12], tonumber(ARGV[13])
+local now, long_ago, capacity = ARGV[12], ARGV[13], tonumber(ARGV[14])
 
 if redis.call('EXISTS', record_of(id)) == 1 then return 'EXISTS' end
-sweep(now, 16)
+-- What is over by this caller's clock may be valid by another's, and must be found by a revocation then.
+sweep(long_ago, 16)
 if redis.call('ZCOUNT', tag .. ':live', '(' .. now, '+inf') >= capacity then return 'FULL' end
 
 put(id, record, version, family, subject, ends)
-redis.call('ZREMRANGEBYSCORE', tag .. ':s:' .. subject, '-inf', now)
+redis.call('ZREMRANGEBYSCORE', tag .. ':s:' .. subject, '-inf', long_ago)
 -- Who rotates as fast as he can fills nothing: of a family's dead, the latest 64 are remembered. Live
 -- ones are counted as any others, and none is dropped for being one of many.
 local members = tag .. ':f:' .. family

@@ -1,6 +1,6 @@
 //! How names and times are written down.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 
@@ -19,3 +19,11 @@ pub(in crate::store) fn micros(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
+
+/// What has ended by then has done so by the clock of every replica.
+pub(in crate::store) fn long_ago(now: SystemTime) -> u64 {
+    micros(now.checked_sub(SLACK).unwrap_or(now))
+}
+
+/// How long Redis keeps what may be forgotten: by that much clocks may differ.
+pub(in crate::store) const SLACK: Duration = Duration::from_secs(60);
