@@ -2,21 +2,23 @@
 
 use std::{
     sync::{Arc, Mutex},
-    time::Duration,
+    task::{Context, Waker},
+    time::{Duration, SystemTime},
 };
 
 use futures_util::FutureExt;
 use metrics::{
-    Counter, CounterFn, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder, SharedString,
-    Unit,
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
+    SharedString, Unit,
 };
 use tower_plugin_auth::{
-    ManualClock, MemoryStore, NewToken, Principal, SystemRng, Tokens,
-    store::CachedStore,
-    token::{KeyRing, TokenKind},
+    Answer, InsertError, ManualClock, MemoryStore, NewToken, Principal, StoreError, SystemRng,
+    TokenStore, Tokens, VerifyError,
+    store::{BoxLookup, CachedStore, Found, List, Revocation},
+    token::{KeyRing, Record, TokenId, TokenKind},
 };
 
-/// Names, labels and the last or added-up value of each.
+/// Names, labels and the last or added-up value of each. Of a histogram, what was recorded is added up.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Told(Arc<Mutex<Vec<(String, f64)>>>);
 
@@ -72,6 +74,12 @@ impl GaugeFn for Figure {
     }
 }
 
+impl HistogramFn for Figure {
+    fn record(&self, value: f64) {
+        self.change(|sum| *sum += value);
+    }
+}
+
 impl Recorder for Told {
     fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
     fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
@@ -86,8 +94,7 @@ impl Recorder for Told {
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
-        self.note(key);
-        Histogram::noop()
+        Histogram::from_arc(Arc::new(self.note(key)))
     }
 }
 
@@ -201,5 +208,128 @@ fn the_lag_is_the_age_of_the_last_good_news_and_never_above_the_bound() {
     ] {
         let (name, value) = expected;
         assert!(told.contains(&(name.to_owned(), value)), "{told:?}");
+    }
+}
+
+/// Who waits for a store is told apart from who does not, and who gives up counts as well.
+#[test]
+fn a_check_that_waits_is_timed_however_it_ends() {
+    let told = Told::default();
+    let clock = ManualClock::new();
+    metrics::with_local_recorder(&told, || {
+        let store = Held::default();
+        let keys = KeyRing::random(&SystemRng).unwrap();
+        let tokens = Tokens::builder(store.clone(), keys).with_clock(clock.clone());
+        let tokens = tokens.build().unwrap();
+        let new = NewToken::for_principal(TokenKind::Runtime, Principal::new("plugin", "cache"));
+        let issued = tokens.issue(new).now_or_never().unwrap().unwrap();
+        let text = issued.token().expose().as_bytes();
+        // What no store is asked about has nothing to wait for.
+        let garbage = tokens.verify(TokenKind::Runtime, b"hunter2");
+        assert!(matches!(garbage, Answer::Ready(Err(_))));
+
+        let wait = |millis, answer: fn(Found) -> Found| {
+            let Answer::Pending(mut verifying) = tokens.verify(TokenKind::Runtime, text) else {
+                panic!("it has to wait");
+            };
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(verifying.poll_unpin(&mut cx).is_pending());
+            clock.advance(Duration::from_millis(millis));
+            store.0.lock().unwrap().answer = Some(answer);
+            let verified = verifying.now_or_never().unwrap();
+            store.0.lock().unwrap().answer = None;
+            verified
+        };
+        assert!(wait(1, |found| found).is_ok());
+        assert!(wait(2, |found| found).is_ok());
+        let unknown = wait(10, |_| Ok(None));
+        assert!(matches!(unknown, Err(VerifyError::Invalid(_))));
+        let down = wait(100, |_| Err(StoreError::unavailable("down")));
+        assert!(matches!(down, Err(VerifyError::Unavailable(_))));
+
+        let given_up = tokens.verify(TokenKind::Runtime, text);
+        clock.advance(Duration::from_secs(7));
+        drop(given_up);
+    });
+    let waits: Vec<_> = told
+        .all()
+        .into_iter()
+        .filter_map(|(name, sum)| {
+            let outcome = name.strip_prefix("tower_plugin_auth_check_wait_seconds outcome=")?;
+            Some(format!("{outcome} {} ms", (sum * 1000.0).round()))
+        })
+        .collect();
+    assert_eq!(
+        waits,
+        [
+            "abandoned 7000 ms",
+            "accepted 3 ms",
+            "refused 10 ms",
+            "unavailable 100 ms"
+        ]
+    );
+}
+
+/// A store whose lookups wait until they are told how to answer.
+#[derive(Clone, Default)]
+struct Held(Arc<Mutex<Hold>>);
+
+struct Hold {
+    records: Arc<MemoryStore>,
+    answer: Option<fn(Found) -> Found>,
+}
+
+impl Default for Hold {
+    fn default() -> Self {
+        Self {
+            records: Arc::new(MemoryStore::new(10).unwrap()),
+            answer: None,
+        }
+    }
+}
+
+impl Held {
+    fn records(&self) -> Arc<MemoryStore> {
+        Arc::clone(&self.0.lock().unwrap().records)
+    }
+}
+
+impl TokenStore for Held {
+    type Lookup = BoxLookup;
+
+    fn get(&self, id: &TokenId) -> Answer<Found, BoxLookup> {
+        let (hold, id) = (Arc::clone(&self.0), *id);
+        let waiting: BoxLookup = Box::pin(std::future::poll_fn(move |_| {
+            let hold = hold.lock().unwrap();
+            match (hold.answer, hold.records.get(&id)) {
+                (Some(answer), Answer::Ready(found)) => std::task::Poll::Ready(answer(found)),
+                _ => std::task::Poll::Pending,
+            }
+        }));
+        Answer::Pending(waiting)
+    }
+
+    async fn insert(&self, record: Record, now: SystemTime) -> Result<(), InsertError> {
+        self.records().insert(record, now).await
+    }
+
+    async fn update(&self, next: Record, now: SystemTime) -> Result<bool, StoreError> {
+        self.records().update(next, now).await
+    }
+
+    async fn take(&self, id: &TokenId) -> Found {
+        self.records().take(id).await
+    }
+
+    async fn revoke(&self, revocation: Revocation<'_>) -> Result<u64, StoreError> {
+        self.records().revoke(revocation).await
+    }
+
+    async fn list(&self, list: &List<'_>) -> Result<Vec<Arc<Record>>, StoreError> {
+        self.records().list(list).await
+    }
+
+    async fn sweep(&self, now: SystemTime) -> Result<u64, StoreError> {
+        self.records().sweep(now).await
     }
 }

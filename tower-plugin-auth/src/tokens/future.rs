@@ -7,7 +7,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::{Chore, Decision, Tokens, Verified, VerifyError};
+use super::{Chore, Decision, Tokens, Verified, VerifyError, meter::Wait};
 use crate::{store::TokenStore, token::PresentedToken};
 
 pin_project! {
@@ -16,6 +16,7 @@ pin_project! {
     pub struct Verifying<S: TokenStore> {
         #[pin]
         state: State<S, S::Lookup>,
+        wait: Wait<S>,
     }
 }
 
@@ -26,6 +27,7 @@ impl<S: TokenStore> Verifying<S> {
         lookup: S::Lookup,
     ) -> Self {
         Self {
+            wait: Wait::begin(&tokens),
             state: State::LookingUp {
                 tokens,
                 presented,
@@ -36,6 +38,7 @@ impl<S: TokenStore> Verifying<S> {
 
     pub(super) fn finishing(tokens: Tokens<S>, chore: Chore) -> Self {
         Self {
+            wait: Wait::begin(&tokens),
             state: State::Finishing {
                 work: Box::pin(tokens.finish(chore)),
             },
@@ -47,7 +50,16 @@ impl<S: TokenStore> Future for Verifying<S> {
     type Output = Result<Verified, VerifyError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
+        let this = self.project();
+        let verdict = ready!(this.state.poll(cx));
+        this.wait.end(&verdict);
+        Poll::Ready(verdict)
+    }
+}
+
+impl<S: TokenStore> State<S, S::Lookup> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Verified, VerifyError>> {
+        let mut state = self.as_mut();
         loop {
             let next = match state.as_mut().project() {
                 StateProj::LookingUp {

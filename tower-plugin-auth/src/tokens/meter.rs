@@ -1,4 +1,5 @@
-//! What becomes of tokens, counted for the `metrics` facade. Without the feature nothing is.
+//! What becomes of tokens, and how long checks wait, told to the `metrics` facade. Without the feature
+//! nothing is counted and no clock is read.
 //!
 //! Every label is one of a few words that stand here.
 
@@ -7,7 +8,7 @@
     expect(dead_code, unused_variables, reason = "nobody counts")
 )]
 
-use super::{IssueError, RotateError, TokenEvent};
+use super::{IssueError, RotateError, TokenEvent, Tokens, Verified, VerifyError};
 use crate::token::InvalidReason;
 
 /// What a check may come to.
@@ -18,11 +19,13 @@ pub(super) enum Outcome {
     Unavailable,
 }
 
-/// The counters on a request's way, resolved at the first check: a recorder must be installed by then.
+/// What is told of on a request's way, resolved at the first check: a recorder must be installed by then.
 #[derive(Default)]
 pub(super) struct Checks {
     #[cfg(feature = "metrics")]
     counters: std::sync::OnceLock<[metrics::Counter; OUTCOMES.len()]>,
+    #[cfg(feature = "metrics")]
+    waits: std::sync::OnceLock<[metrics::Histogram; ENDS.len()]>,
 }
 
 impl Checks {
@@ -39,7 +42,67 @@ impl Checks {
             }
         }
     }
+
+    #[cfg(feature = "metrics")]
+    fn waited(&self, end: usize, nanos: u64) {
+        let waits = self.waits.get_or_init(|| {
+            ENDS.map(
+                |end| metrics::histogram!("tower_plugin_auth_check_wait_seconds", "outcome" => end),
+            )
+        });
+        if let Some(wait) = waits.get(end) {
+            wait.record(std::time::Duration::from_nanos(nanos).as_secs_f64());
+        }
+    }
 }
+
+/// A check that waits for its store, and since when.
+pub(super) struct Wait<S> {
+    #[cfg(feature = "metrics")]
+    since: Option<(Tokens<S>, u64)>,
+    #[cfg(not(feature = "metrics"))]
+    since: std::marker::PhantomData<fn() -> Tokens<S>>,
+}
+
+impl<S> Wait<S> {
+    pub(super) fn begin(tokens: &Tokens<S>) -> Self {
+        Self {
+            #[cfg(feature = "metrics")]
+            since: Some((tokens.clone(), tokens.0.clock.monotonic_nanos())),
+            #[cfg(not(feature = "metrics"))]
+            since: std::marker::PhantomData,
+        }
+    }
+
+    pub(super) fn end(&mut self, verdict: &Result<Verified, VerifyError>) {
+        #[cfg(feature = "metrics")]
+        self.end_as(match verdict {
+            Ok(_) => 1,
+            Err(VerifyError::Invalid(_)) => 2,
+            Err(VerifyError::Unavailable(_)) => 3,
+        });
+    }
+
+    #[cfg(feature = "metrics")]
+    fn end_as(&mut self, end: usize) {
+        if let Some((tokens, began)) = self.since.take() {
+            let now = tokens.0.clock.monotonic_nanos();
+            tokens.0.checks.waited(end, now.saturating_sub(began));
+        }
+    }
+}
+
+/// Those who give up are those who waited longest.
+#[cfg(feature = "metrics")]
+impl<S> Drop for Wait<S> {
+    fn drop(&mut self) {
+        self.end_as(0);
+    }
+}
+
+/// How waiting may end.
+#[cfg(feature = "metrics")]
+const ENDS: [&str; 4] = ["abandoned", "accepted", "refused", "unavailable"];
 
 #[cfg(feature = "metrics")]
 impl Outcome {
