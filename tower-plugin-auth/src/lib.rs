@@ -142,7 +142,8 @@
 //!   not. Each process keeps its own quarantine.
 //! * [`KeyRing`](token::KeyRing) keys belong in a secret store, apart from the records. Keep an old key
 //!   as verify-only until the last token issued under it has expired.
-//! * Lifetimes are compared with the wall clock: keep it synchronised. A token is valid strictly before
+//! * Lifetimes are compared with the wall clock of whichever replica checks: keep them synchronised, and an
+//!   [overlap](TokensBuilder::with_overlap) longer than they will ever be apart. A token is valid strictly before
 //!   the instant at which it expires, without leeway.
 //!
 //! # Failure modes
@@ -165,7 +166,7 @@
 //! `deadline` | `authenticate::Deadline`: 503 when an authenticator takes too long |
 //! `encrypted-file` | `store::EncryptedFileStore` keeps records in one encrypted file (Unix; AES-256-GCM, Tokio) |
 //! `manifest` | `admission::manifest`: signed manifests (Ed25519), and `admission::AdmissionConfig` for configuration files (serde) |
-//! `metrics` | Counts for the `metrics` facade; install its recorder before the first check |
+//! `metrics` | Counts, and how long checks wait for a store, for the `metrics` facade; install its recorder before the first check |
 //! `mtls` | `authenticate::MtlsAuthenticator`: who is calling, by client certificate |
 //! `redis` | `store::RedisStore` and `store::RedisGrantStore` keep records in Redis or Valkey (Tokio); with `cache` |
 //! `redis-tls` | `rediss://` addresses, with rustls and the crypto provider of your choice |

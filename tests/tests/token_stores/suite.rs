@@ -15,7 +15,7 @@ use tower_plugin_auth::{
     InsertError, IssueError, ManualClock, NewToken, Principal, RotateError, TokenEvent, TokenStore,
     Tokens, VerifyError,
     store::{Cursor, List, Revocation},
-    token::{InvalidReason, Record, TokenKind},
+    token::{InvalidReason, KeyRing, Pepper, Record, TokenKind},
 };
 use tower_plugin_core::Clock;
 
@@ -60,6 +60,7 @@ macro_rules! conformance {
                 an_owner_loses_all_and_nobody_else_any,
                 an_update_follows_the_version_before_it,
                 both_tokens_are_valid_for_the_overlap,
+                clocks_that_differ_disagree_for_that_long_and_no_longer,
                 of_64_inserts_of_one_id_one_succeeds,
                 of_64_on_one_single_use_token_one_wins,
                 of_64_rotations_of_one_token_one_succeeds,
@@ -465,6 +466,62 @@ pub(crate) async fn both_tokens_are_valid_for_the_overlap<S: TokenStore>(store: 
     clock.advance(MINUTE);
     let third = state(&tokens, RUNTIME, third.token().expose()).await;
     assert_eq!(third, Ok(()));
+}
+
+/// One replica is five seconds behind, and one five ahead, of the one that issues.
+pub(crate) async fn clocks_that_differ_disagree_for_that_long_and_no_longer<S: TokenStore>(
+    store: S,
+) {
+    let apart = Duration::from_secs(5);
+    let (store, keys) = (Arc::new(store), || {
+        KeyRing::new(Pepper::new(1, &[7; 32]).unwrap(), []).unwrap()
+    });
+    let clock = ManualClock::new();
+    let [behind, ahead] = [ManualClock::new(), ManualClock::new()];
+    behind.set_wall(clock.wall() - apart);
+    ahead.set_wall(clock.wall() + apart);
+    let [here, behind, ahead] = [&clock, &behind, &ahead].map(|clock| {
+        let tokens = Tokens::builder(Arc::clone(&store), keys()).with_clock(clock.clone());
+        (clock, tokens.with_overlap(MINUTE).build().unwrap())
+    });
+    let pass = |time| [&here, &behind, &ahead].map(|(clock, _)| clock.advance(time));
+    let states = async |text: &str| {
+        [
+            state(&behind.1, RUNTIME, text).await,
+            state(&here.1, RUNTIME, text).await,
+            state(&ahead.1, RUNTIME, text).await,
+        ]
+    };
+    let expired = Err(InvalidReason::Expired);
+    let new = || for_somebody(RUNTIME).with_ttl(MINUTE * 10);
+
+    let issued = here.1.issue(new()).await.unwrap();
+    let text = issued.token().expose();
+    assert_eq!(states(text).await, [Ok(()); 3], "none is too early");
+    pass(MINUTE * 10 - apart - NANO);
+    assert_eq!(states(text).await, [Ok(()); 3]);
+    pass(NANO);
+    assert_eq!(states(text).await, [Ok(()), Ok(()), expired]);
+    pass(apart);
+    assert_eq!(states(text).await, [Ok(()), expired, expired]);
+    pass(apart - NANO);
+    assert_eq!(states(text).await, [Ok(()), expired, expired]);
+    pass(NANO);
+    assert_eq!(states(text).await, [expired; 3]);
+
+    // Of an overlap so much may be missing; beyond it, what is on its way is taken for reused.
+    let first = here.1.issue(new()).await.unwrap();
+    let second = here.1.rotate(&first.token().id()).await.unwrap();
+    let (old, new) = (first.token().expose(), second.token().expose());
+    pass(MINUTE - apart - NANO);
+    assert_eq!(states(old).await, [Ok(()); 3]);
+    pass(NANO);
+    assert_eq!(state(&here.1, RUNTIME, old).await, Ok(()));
+    assert_eq!(state(&here.1, RUNTIME, new).await, Ok(()));
+    let reused = state(&ahead.1, RUNTIME, old).await;
+    assert_eq!(reused, Err(InvalidReason::Reused));
+    let unknown = Err(InvalidReason::Unknown);
+    assert_eq!(states(new).await, [unknown; 3]);
 }
 
 pub(crate) async fn reuse_takes_the_family_with_it<S: TokenStore>(store: S) {

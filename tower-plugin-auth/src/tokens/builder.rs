@@ -82,7 +82,8 @@ impl<S: TokenStore> TokensBuilder<S> {
     }
 
     /// How long a token stays valid beside the one that has replaced it: 30 seconds by default, at
-    /// most 1 hour. Zero ends it at once, and requests on their way with it.
+    /// most 1 hour. Zero ends it at once, and requests on their way with it. It should be longer than the
+    /// clocks of replicas may ever be apart: one that is further ahead takes the old token for reused.
     pub fn with_overlap(mut self, overlap: Duration) -> Self {
         self.limits.overlap = overlap;
         self

@@ -265,6 +265,4 @@ async fn a_revocation_that_broke_off_in_the_middle_is_completed_by_the_next() {
         assert_eq!(found(&direct, 2000).await.is_some(), covered == 0, "{name}");
         assert_eq!(broken.revoke(revocation).await.unwrap(), 0, "{name}");
     }
-    let calls = server.info("commandstats").await["cmdstat_evalsha"].clone();
-    eprintln!("scripts: {calls}");
 }
