@@ -1,7 +1,9 @@
 //! What Tower asks of every middleware, asked of every layer.
 
 use std::{
+    fs,
     future::poll_fn,
+    path::Path,
     pin::{Pin, pin},
     sync::{
         Arc,
@@ -21,8 +23,8 @@ use tower::{Layer, Service, ServiceExt, layer::util::Stack, util::MapRequestLaye
 use tower_plugin_auth::{
     Answer, AuthError, AuthLayer, AuthorizeLayer, BearerAuthenticator, Capability,
     CapabilityBroker, CapabilityLayer, GrantRequest, InsertError, ManualClock, MemoryStore,
-    NewToken, Principal, RequireLayer, RequireSecureTransportLayer, StoreError, SystemRng, TlsInfo,
-    TokenStore, Tokens,
+    NewToken, Principal, RefreshHintLayer, RequireLayer, RequireSecureTransportLayer, StoreError,
+    SystemRng, TlsInfo, TokenStore, Tokens,
     audit::{AuditEvent, AuditLayer},
     authenticate::{Deadline, FirstOf, from_async_fn},
     authorize::{AllowAll, Callers, Permissions},
@@ -32,7 +34,7 @@ use tower_plugin_auth::{
         Counted, Found, FoundGrant, GrantRevocation, GrantStore, InsertGrantError, List,
         MemoryGrantStore, Revocation,
     },
-    token::{KeyRing, Record, TokenId},
+    token::{EXPIRES_AT, KeyRing, Record, TokenId},
     transport::{ForwardedProto, SecureTransport},
 };
 use tower_plugin_core::{PeerAddr, Rejection};
@@ -110,6 +112,18 @@ async fn sanitize_errors_keeps_the_contract() {
         request.extensions_mut().insert(Principal::new("test", "a"));
     };
     contract(layer, admitted, without_credential).await;
+}
+
+/// It refuses nothing itself; what a layer inside it refuses, it lets pass.
+#[tokio::test]
+async fn refresh_hint_keeps_the_contract() {
+    let layer = Stack::new(RequireLayer::new(), RefreshHintLayer::new());
+    // Long ago, so that each of his responses has a hint.
+    let about_to_expire = |request: &mut Request<Chunks>| {
+        let caller = Principal::new("test", "a").with_attribute(EXPIRES_AT, "1");
+        request.extensions_mut().insert(caller);
+    };
+    contract(layer, about_to_expire, without_credential).await;
 }
 
 /// It refuses nothing itself; what a layer inside it refuses, it lets pass.
@@ -288,6 +302,46 @@ async fn capability_that_has_to_ask_keeps_the_contract() {
     // Of the right form, so that the store is asked.
     let (_, other) = granting(MemoryGrantStore::new(10).unwrap()).await;
     contract(layer, bearer(header), bearer(other)).await;
+}
+
+/// Here, or where a layer has more to keep than this.
+#[test]
+fn every_layer_is_held_to_the_contract() {
+    let tests = [
+        include_str!("contract.rs"),
+        include_str!("concurrency/contract.rs"),
+        include_str!("../../tower-plugin-ratelimit/tests/client_layers/contract.rs"),
+    ];
+    let mut layers = Vec::new();
+    for name in ["auth", "ratelimit", "validate"] {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        find_layers(
+            &source.join(format!("tower-plugin-{name}/src")),
+            &mut layers,
+        );
+    }
+    for layer in &layers {
+        let made = [format!("{layer}::"), format!("{layer}<")];
+        let is_held = |test: &&str| made.iter().any(|made| test.contains(made));
+        assert!(tests.iter().any(is_held), "{layer}");
+    }
+    assert!(layers.len() > 15, "{layers:?}");
+}
+
+/// The names of the types that are a `Layer`.
+fn find_layers(folder: &Path, found: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            find_layers(&path, found);
+        } else {
+            let text = fs::read_to_string(&path).unwrap();
+            for after in text.split(" Layer<S> for ").skip(1) {
+                let name = after.split(|c: char| !c.is_ascii_alphanumeric());
+                found.extend(name.take(1).map(str::to_owned));
+            }
+        }
+    }
 }
 
 /// Runs one layer through it all. `admit` and `refuse` make a bare request one that passes or does
