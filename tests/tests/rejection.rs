@@ -1,6 +1,9 @@
 //! Every refusal, read back by the client libraries that will meet it.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use axum::{Router, body::Body, extract::Request, response::Response};
 use connectrpc::{
@@ -12,6 +15,11 @@ use http_body_util::{BodyExt, Empty};
 use tokio::net::TcpListener;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt;
+use tower_plugin_auth::{
+    AuthLayer, BearerAuthenticator, SystemRng, Tokens,
+    store::RedisStore,
+    token::{KeyRing, TokenKind, mint},
+};
 use tower_plugin_core::{Code, Rejection, ResponseBody, Violation};
 use tower_plugin_examples::proto::connectplugin::v1::{
     HandshakeRequest, HandshakeServiceClient, ServiceRegistryClient, WatchServiceRequest,
@@ -88,6 +96,44 @@ async fn a_grpc_refusal_has_an_empty_body_and_the_callers_content_type() {
     }
 }
 
+/// Down is not unauthorised: a client that reads a challenge throws a good token away.
+#[tokio::test]
+async fn a_store_that_is_down_is_unavailable_to_tonic_and_to_connect_clients() {
+    let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let store = RedisStore::builder(&format!("redis://{}", nobody.local_addr().unwrap()));
+    drop(nobody);
+    let keys = KeyRing::random(&SystemRng).unwrap();
+    let minted = mint(TokenKind::Runtime, &keys, &SystemRng).unwrap();
+    let token = minted.token().header_value();
+    let token = token.to_str().unwrap();
+    let tokens = Tokens::builder(store.build().unwrap(), keys).build();
+    let guard = AuthLayer::new(BearerAuthenticator::new(tokens.unwrap()));
+    let app = Router::new().fallback(async || "let in");
+    let address = serve_app(app.layer(guard)).await;
+
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}"));
+    let mut client = HealthClient::new(channel.unwrap().connect().await.unwrap());
+    let mut request = asking_for(Code::Unavailable);
+    request
+        .metadata_mut()
+        .insert("authorization", token.parse().unwrap());
+    let status = client.check(request).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::Unavailable);
+    let details = status.get_error_details();
+    let delay = details.retry_info().unwrap().retry_delay.unwrap();
+    assert!(delay >= Duration::from_secs(1), "{delay:?}");
+    assert!(!status.metadata().contains_key("www-authenticate"));
+
+    let uri: http::Uri = format!("http://{address}").parse().unwrap();
+    let config = ClientConfig::new(uri).with_default_header("authorization", token);
+    let client = HandshakeServiceClient::new(HttpClient::plaintext(), config);
+    let answer = client.handshake(HandshakeRequest::default()).await;
+    let error = answer.err().unwrap();
+    assert_eq!(error.code.as_str(), "unavailable");
+    let retry = |detail: &connectrpc::ErrorDetail| detail.type_url == "google.rpc.RetryInfo";
+    assert!(error.details.iter().any(retry), "{error:?}");
+}
+
 fn assert_is(status: &tonic::Status, code: Code) {
     assert_eq!(status.code(), tonic::Code::from(i32::from(code.number())));
     assert_eq!(status.message(), MESSAGE);
@@ -123,6 +169,10 @@ async fn serve() -> SocketAddr {
             rejection(Code::ALL[number - 1]).into_response(request.headers());
         response.map(Body::new)
     });
+    serve_app(app).await
+}
+
+async fn serve_app(app: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(axum::serve(listener, app).into_future());

@@ -2,8 +2,10 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use tokio::net::TcpListener;
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use hyper_util::rt::TokioIo;
+use tempfile::TempDir;
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream, UnixListenerStream};
 use tonic::{
     Code,
     transport::{
@@ -22,6 +24,7 @@ use tonic_health::{
 use tower::{
     ServiceBuilder,
     layer::util::{Identity as Nothing, Stack},
+    service_fn,
 };
 use tower_plugin_auth::{
     AuthLayer, AuthorizeLayer, RequireSecureTransportLayer,
@@ -110,6 +113,37 @@ async fn in_clear_there_is_no_service() {
         .unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert_eq!(refused.message(), "a secure connection is required");
+}
+
+/// What never leaves the machine needs no encryption, and proves nothing else.
+#[tokio::test]
+async fn over_a_unix_socket_a_connection_is_secure_and_nobody_in_particular() {
+    let directory = TempDir::new().unwrap();
+    let secure = RequireSecureTransportLayer::new(SecureTransport::Enforce);
+    let listen = |name: &str| {
+        let path = directory.path().join(name);
+        let listener = UnixListener::bind(&path).unwrap();
+        (path, UnixListenerStream::new(listener))
+    };
+    let (open, incoming) = listen("open");
+    let server = Server::builder().layer(secure).add_service(health());
+    tokio::spawn(server.serve_with_incoming(incoming));
+    let (guarded, incoming) = listen("guarded");
+    let server = Server::builder().layer(guard()).add_service(health());
+    tokio::spawn(server.serve_with_incoming(incoming));
+
+    for (path, expected) in [(open, Code::Ok), (guarded, Code::Unauthenticated)] {
+        let connector = service_fn(move |_: http::Uri| {
+            let path = path.clone();
+            async move { UnixStream::connect(path).await.map(TokioIo::new) }
+        });
+        let endpoint = Endpoint::from_static("http://localhost");
+        let channel = endpoint.connect_with_connector(connector).await.unwrap();
+        let mut client = HealthClient::new(channel);
+        let call = client.check(HealthCheckRequest::default()).await;
+        let code = call.map_or_else(|status| status.code(), |_| Code::Ok);
+        assert_eq!(code, expected);
+    }
 }
 
 async fn check_everybody(address: SocketAddr, authority: &Authority) {

@@ -14,6 +14,7 @@ use http::{
     Request, Response, StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
+use http_body_util::BodyExt;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_plugin_auth::{
     AuthError, AuthLayer, BearerAuthenticator, ManualClock, MemoryStore, NewToken, Principal,
@@ -291,6 +292,49 @@ async fn a_store_that_cannot_answer_is_503_and_no_challenge() {
         .await
         .unwrap();
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+}
+
+/// In whatever protocol: down is not unauthorised, and each can read for how long.
+#[tokio::test]
+async fn a_store_that_cannot_answer_is_unavailable_in_every_protocol_and_no_challenge() {
+    let clock = ManualClock::new();
+    let right = bearer(&issue(&memory_tokens(&clock)).await);
+    for (content_type, status, grpc_status, body) in [
+        ("application/grpc", 200, Some("14"), ""),
+        ("application/grpc-web+proto", 200, Some("14"), ""),
+        ("application/proto", 503, None, "\"code\":\"unavailable\""),
+        (
+            "application/connect+proto",
+            200,
+            None,
+            "\"code\":\"unavailable\"",
+        ),
+    ] {
+        let whoami = Whoami::default();
+        let calls = whoami.calls();
+        let down = tokens(Down(Some(Duration::from_millis(2500))), &clock);
+        let headers = [("authorization", &*right), ("content-type", content_type)];
+        let response = layer(&down)
+            .layer(whoami)
+            .oneshot(request(&headers))
+            .await
+            .unwrap();
+
+        assert_eq!(response.status(), status, "{content_type}");
+        let headers = response.headers();
+        let told = headers
+            .get("grpc-status")
+            .map(|told| told.to_str().unwrap());
+        assert_eq!(told, grpc_status, "{content_type}");
+        assert_eq!(headers[RETRY_AFTER], "3", "{content_type}");
+        assert!(!headers.contains_key(WWW_AUTHENTICATE), "{content_type}");
+        assert_eq!(calls.load(Ordering::Relaxed), 0);
+        // A stream's begins with its length.
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(text.contains(body), "{content_type}: {text}");
+        assert!(!text.contains("10.0.0.7"), "{content_type}");
+    }
 }
 
 #[tokio::test]

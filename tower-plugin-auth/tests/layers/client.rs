@@ -5,6 +5,7 @@ use std::{
     future::{Future, pending},
     io,
     pin::Pin,
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering::SeqCst},
@@ -24,7 +25,7 @@ use tower_plugin_auth::{
     client::{Bearer, BearerLayer, BearerToken, Origin, TokenSource},
 };
 
-use crate::support::{Body, text};
+use crate::support::{Body, text, warnings_in};
 
 /// Hands out `token-1`, `token-2`, ... as slowly as it is told to.
 #[derive(Clone)]
@@ -529,4 +530,48 @@ fn no_token_is_shown() {
         let shown = format!("{layer:?} {:?}", inner.layer(7));
         assert!(!shown.contains("token-1"), "{shown}");
     });
+}
+
+/// How many warnings a layer for this origin, a clone of it and their services give.
+fn warnings_for(origin: &Origin) -> usize {
+    warnings_in(|| {
+        let layer = BearerLayer::new(Source::open(None), origin.clone());
+        for layer in [layer.clone(), layer] {
+            drop(layer.layer(Echo::default()));
+        }
+    })
+}
+
+#[test]
+fn an_origin_in_clear_is_warned_of_once_and_no_other_is() {
+    for uri in ["https://a.example", "unix:/run/plugins.sock"] {
+        assert_eq!(warnings_for(&Origin::new(uri).unwrap()), 0, "{uri}");
+    }
+    let in_clear = Origin::insecure("http://a.example").unwrap();
+    assert_eq!(warnings_for(&in_clear), 1);
+    // Each layer is somebody's decision.
+    assert_eq!(warnings_for(&in_clear), 1);
+}
+
+/// Run by the next test, in a process with the variable set.
+#[test]
+#[ignore = "wants a variable in its environment"]
+fn silenced() {
+    let in_clear = Origin::insecure("http://a.example").unwrap();
+    assert_eq!(warnings_for(&in_clear), 0);
+    // It silences, and makes no origin secure.
+    assert!(Origin::new("http://a.example").is_err());
+}
+
+#[test]
+fn the_variable_silences_the_warning_and_makes_nothing_secure() {
+    for (value, expected) in [("1", true), ("YES", true), ("0", false), ("", false)] {
+        let status = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "client::silenced", "--ignored"])
+            .env(tower_plugin_auth::transport::DISABLE_TLS_WARNING, value)
+            .output()
+            .unwrap()
+            .status;
+        assert_eq!(status.success(), expected, "{value:?}");
+    }
 }

@@ -22,6 +22,7 @@ use tower_plugin_auth::{
     store::{Found, List, Revocation},
     token::{KeyRing, Record, TokenId},
 };
+use tracing::{Event, Metadata, Subscriber, span};
 
 pub(crate) type Body = Full<Bytes>;
 
@@ -244,4 +245,34 @@ impl TokenStore for Down {
     fn sweep(&self, _: SystemTime) -> impl Future<Output = Result<u64, StoreError>> + Send {
         ready(Err(self.error()))
     }
+}
+
+/// How many warnings are given meanwhile. Each says what it is about and what to do.
+pub(crate) fn warnings_in(work: impl FnOnce()) -> usize {
+    let count = Arc::new(AtomicUsize::new(0));
+    tracing::subscriber::with_default(Warnings(Arc::clone(&count)), work);
+    count.load(Ordering::Relaxed)
+}
+
+/// Counts warnings.
+struct Warnings(Arc<AtomicUsize>);
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN
+    }
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+    fn event(&self, event: &Event<'_>) {
+        for line in ["message", "impact", "risk", "resolution", "suppress"] {
+            let fields = event.metadata().fields();
+            assert!(fields.field(line).is_some(), "{line} is missing");
+        }
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+    fn enter(&self, _: &span::Id) {}
+    fn exit(&self, _: &span::Id) {}
 }

@@ -1,13 +1,6 @@
 //! `RequireSecureTransportLayer`.
 
-use std::{
-    net::SocketAddr,
-    process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{net::SocketAddr, process::Command, sync::atomic::Ordering};
 
 use http::Request;
 use tower::{Layer, ServiceExt};
@@ -16,9 +9,8 @@ use tower_plugin_auth::{
     transport::{ForwardedProto, LocalSocket, SecureTransport},
 };
 use tower_plugin_core::PeerAddr;
-use tracing::{Event, Metadata, Subscriber, span};
 
-use crate::support::{Body, Whoami, request};
+use crate::support::{Body, Whoami, request, warnings_in};
 
 fn enforce() -> RequireSecureTransportLayer {
     RequireSecureTransportLayer::new(SecureTransport::Enforce)
@@ -230,36 +222,14 @@ fn the_mode_is_read_from_its_name() {
     );
 }
 
-/// Counts warnings.
-struct Warnings(Arc<AtomicUsize>);
-
-impl Subscriber for Warnings {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() == tracing::Level::WARN
-    }
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-    fn event(&self, event: &Event<'_>) {
-        assert_eq!(event.metadata().fields().len(), 5, "message and four lines");
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
-}
-
 fn warnings(requests: impl Fn(&RequireSecureTransportLayer, &tokio::runtime::Runtime)) -> usize {
-    let count = Arc::new(AtomicUsize::new(0));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
-    tracing::subscriber::with_default(Warnings(Arc::clone(&count)), || {
+    warnings_in(|| {
         let layer = RequireSecureTransportLayer::new(SecureTransport::Warn);
         requests(&layer, &runtime);
-    });
-    count.load(Ordering::Relaxed)
+    })
 }
 
 #[test]
