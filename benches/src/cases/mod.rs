@@ -95,6 +95,8 @@ mod tests {
         "token-check-layer",
         "token-check-layer-allocs",
         "token-check-contention-2t",
+        "token-compare-constant-time",
+        "token-compare-constant-time-added",
         "token-issue",
         "token-lookup-contention-2t",
         "token-check-cached-redis",

@@ -3,6 +3,7 @@
 //! 1,000 tokens, in turn. What is timed is the whole of [`Tokens::verify`]: the text taken apart, the
 //! record looked up, the secret's digest compared, the clock read.
 
+mod compare;
 mod global_map;
 mod jwt;
 mod layer;
@@ -80,6 +81,7 @@ pub(super) fn cases() -> Vec<Case> {
         }),
     ]
     .into_iter()
+    .chain(compare::cases())
     .chain(layer::cases())
     .collect()
 }
