@@ -68,7 +68,7 @@ impl<S: TokenStore> State<S, S::Lookup> {
                     lookup,
                 } => match tokens.0.decide(presented, ready!(lookup.poll(cx))) {
                     Decision::Made(verdict) => return Poll::Ready(verdict),
-                    Decision::After(chore) => State::Finishing {
+                    Decision::After(chore) => Self::Finishing {
                         work: Box::pin(tokens.clone().finish(chore)),
                     },
                 },

@@ -5,7 +5,12 @@
 
 #![cfg_attr(
     not(feature = "metrics"),
-    expect(dead_code, unused_variables, reason = "nobody counts")
+    expect(
+        clippy::needless_pass_by_ref_mut,
+        dead_code,
+        unused_variables,
+        reason = "nobody counts"
+    )
 )]
 
 use super::{IssueError, RotateError, TokenEvent, Tokens, Verified, VerifyError};
