@@ -13,7 +13,9 @@ use connectrpc::{
 use futures_util::TryStreamExt;
 
 use super::{
-    HostState, fields,
+    HostState,
+    allowed::Act,
+    fields,
     identity::Caller,
     own_words::refuse,
     registry::{Availability, Health},
@@ -91,6 +93,9 @@ impl HealthService for Lifecycle {
         let service: Box<str> = request.service.into();
         if !is_own(&service) {
             fields::identifier("service", &service).map_err(super::invalid_field)?;
+            if !self.0.allows(caller.principal(), Act::Call, &service) {
+                return Err(Act::Call.refused(caller.principal(), &service));
+            }
         }
         let statuses = changes(Watch {
             session: self.0.identities.session(&caller),

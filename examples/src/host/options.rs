@@ -22,6 +22,7 @@ mod redis;
 mod registry;
 mod secret;
 pub(super) mod secret_file;
+mod services;
 mod span;
 mod tls;
 mod tokens;
@@ -39,6 +40,7 @@ pub use redis::{
 };
 pub use registry::{InvalidStrategy, RegistryOptions, Strategy};
 pub use secret::{GeneratedSecret, SECRET_VARIABLE, SecretSource};
+pub use services::{InvalidServiceRule, ServiceOptions, ServiceRule};
 pub use span::{InvalidSpan, Span, TokenTtl};
 pub use tls::TlsOptions;
 pub use tokens::{TOKEN_KEYS_VARIABLE, TokenConfig, TokenOptions};
@@ -109,6 +111,10 @@ pub struct Options {
     #[command(flatten)]
     pub redis: RedisOptions,
 
+    /// Which plugins may offer and call which services.
+    #[command(flatten)]
+    pub services: ServiceOptions,
+
     /// Where providers are.
     #[command(flatten)]
     pub proxy: ProxyOptions,
@@ -151,6 +157,8 @@ pub struct Config {
     pub audit: Option<AuditConfig>,
     /// What handshakes tell of.
     pub plugins: Vec<KnownPlugin>,
+    /// Which plugins may offer and call which services.
+    pub services: ServiceOptions,
     /// Where providers are.
     pub proxy: ProxyOptions,
     /// How often each kind of call is let through.
@@ -237,6 +245,9 @@ impl Options {
             admission,
             audit: self.audit.config()?,
             plugins: self.plugins,
+            services: self
+                .services
+                .config(matches!(source, SecretSource::Generated(_))),
             proxy: self.proxy,
             quotas: self.quotas,
             redis,

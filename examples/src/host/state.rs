@@ -16,18 +16,20 @@ use tower_plugin_ratelimit::{
     concurrency::{Concurrency, ConcurrencyLimitLayer},
     key,
 };
-use tower_plugin_validate::RuleSet;
+use tower_plugin_validate::{RuleSet, body::BodyGuardLayer};
 
 use super::{
     Config, HostCapability, HostError, Readiness,
+    allowed::{self, Allowed},
     audit::AuditLog,
     capabilities::Grants,
     directory::Directory,
     identity::{Identities, PLUGIN_KIND},
     limits::Limits,
     metrics::Telemetry,
-    options::{Deadlines, KnownPlugin},
+    options::{Deadlines, KnownPlugin, ServiceOptions},
     proxy::{self, Proxy},
+    rpc::body_guard,
     stores::stores,
     watch::Revocations,
 };
@@ -35,7 +37,9 @@ use super::{
 /// What the services of one host share.
 pub struct HostState {
     pub(super) admission: Admission,
+    pub(super) allowed: Allowed,
     pub(super) audit: Option<Arc<AuditLog>>,
+    pub(super) body: BodyGuardLayer,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) deadlines: Deadlines,
     pub(super) directory: Arc<Directory>,
@@ -51,6 +55,7 @@ pub struct HostState {
     pub(super) revocations: Arc<Revocations>,
     // What the head of a request is checked by.
     pub(super) rules: RuleSet,
+    services: ServiceOptions,
     pub(super) telemetry: Telemetry,
     // Where there is no other way to know how many there may be.
     pub(super) token_capacity: usize,
@@ -131,7 +136,9 @@ impl HostState {
         })?;
         Ok(Self {
             admission,
+            allowed: Allowed::new(&config.services)?,
             audit,
+            body: body_guard()?,
             deadlines: config.deadlines,
             directory,
             grants,
@@ -146,6 +153,7 @@ impl HostState {
             require_tls: config.require_tls,
             revocations,
             rules: proxy::rules(config.head)?,
+            services: config.services,
             telemetry,
             token_capacity: config.tokens.capacity,
             watching: ConcurrencyLimitLayer::new(watching, key::Principal),
@@ -204,7 +212,7 @@ impl HostState {
         }
     }
 
-    /// Says once in the log what stands in front of nothing here.
+    /// Says once in the log what stands in front of nothing here, and what nobody may do.
     pub fn warn_of_what_is_missing(&self) {
         if self.audit.is_none() {
             tracing::warn!(
@@ -214,6 +222,7 @@ impl HostState {
         if self.admission.is_open() {
             tracing::warn!("everybody is admitted: --open-admission");
         }
+        allowed::tell(&self.services);
     }
 
     /// What is granted to plugins, to revoke it.

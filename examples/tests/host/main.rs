@@ -1,6 +1,7 @@
 //! The plugin host, driven over real sockets.
 
 mod admin;
+mod allowed;
 mod audit;
 mod broker;
 mod config;

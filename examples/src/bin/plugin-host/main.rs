@@ -132,6 +132,7 @@ async fn run(options: Options, secret: Option<String>) -> Result<(), Box<dyn Err
         redis: redis.as_ref(),
         tls: tls.as_ref(),
         bound_grants,
+        is_script_allowed: state.allows_script(),
         admin: admin
             .as_ref()
             .map(|admin| (admin.listener.address(), admin.tls)),

@@ -82,7 +82,7 @@ impl HostCapability {
     /// `capability.logger.v1.Logger`, for plugins that write to the host's log.
     pub(super) fn logger() -> Result<Self, HostError> {
         let capability = Capability::new("logger", "1.0.0")?.with_permission(LOGGER.parse()?);
-        Ok(Self::new(capability, logger()))
+        Ok(Self::new(capability, logger()?))
     }
 }
 
