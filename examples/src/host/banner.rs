@@ -123,7 +123,8 @@ impl fmt::Display for Banner<'_> {
     }
 }
 
-fn url(address: SocketAddr, is_encrypted: bool) -> String {
+/// Where the host is, for who is on the same machine if it listens on all of its addresses.
+pub(super) fn url(address: SocketAddr, is_encrypted: bool) -> String {
     let scheme = if is_encrypted { "https" } else { "http" };
     format!("{scheme}://{}", reachable(address))
 }

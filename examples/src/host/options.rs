@@ -17,6 +17,7 @@ mod door;
 mod error;
 mod grants;
 mod keys;
+mod managed;
 mod plugin;
 mod redis;
 mod registry;
@@ -34,6 +35,7 @@ pub use door::{DoorOptions, InvalidTrustedKey, TrustedKey};
 pub use error::OptionsError;
 pub use grants::{GrantOptions, InvalidPublicUrl, PublicUrl};
 pub use keys::{Keys, SecretText};
+pub use managed::{InvalidManaged, ManagedOptions, ManagedPlugin};
 pub use plugin::{InvalidPlugin, KnownPlugin};
 pub use redis::{
     InvalidWithoutRedis, REDIS_VARIABLE, RedisConfig, RedisOptions, RedisUrl, WithoutRedis,
@@ -90,6 +92,10 @@ pub struct Options {
     /// A plugin to tell of in handshakes, as NAME=VERSION=/SERVICE/PATH/; repeatable.
     #[arg(long = "plugin", value_name = "PLUGIN", value_delimiter = ',')]
     pub plugins: Vec<KnownPlugin>,
+
+    /// Which plugins the host calls first.
+    #[command(flatten)]
+    pub managed: ManagedOptions,
 
     /// How log lines are written: text or json.
     #[arg(long, value_name = "HOW", default_value = "text")]
@@ -157,6 +163,8 @@ pub struct Config {
     pub audit: Option<AuditConfig>,
     /// What handshakes tell of.
     pub plugins: Vec<KnownPlugin>,
+    /// Which plugins the host calls first.
+    pub managed: Vec<ManagedPlugin>,
     /// Which plugins may offer and call which services.
     pub services: ServiceOptions,
     /// Where providers are.
@@ -245,6 +253,7 @@ impl Options {
             admission,
             audit: self.audit.config()?,
             plugins: self.plugins,
+            managed: self.managed.managed,
             services: self
                 .services
                 .config(matches!(source, SecretSource::Generated(_))),

@@ -27,7 +27,7 @@ use super::{
     identity::{Identities, PLUGIN_KIND},
     limits::Limits,
     metrics::Telemetry,
-    options::{Deadlines, KnownPlugin, ServiceOptions},
+    options::{Deadlines, KnownPlugin, ManagedPlugin, ServiceOptions},
     proxy::{self, Proxy},
     rpc::body_guard,
     stores::stores,
@@ -47,6 +47,7 @@ pub struct HostState {
     pub(super) identities: Identities,
     pub(super) is_kept: AtomicBool,
     pub(super) limits: Limits,
+    pub(super) managed: Vec<ManagedPlugin>,
     pub(super) plugins: Vec<KnownPlugin>,
     pub(super) proxy: Proxy,
     pub(super) public_metrics: bool,
@@ -69,6 +70,12 @@ impl HostState {
     ///
     /// [`HostError`] if a setting is out of range or there is no randomness.
     pub fn new(config: Config, clock: Arc<dyn Clock>) -> Result<Self, HostError> {
+        for (index, plugin) in config.managed.iter().enumerate() {
+            let mut earlier = config.managed.iter().take(index);
+            if earlier.any(|other| other.name == plugin.name) {
+                return Err(HostError::ManagedTwice(plugin.name.clone()));
+            }
+        }
         let directory = Arc::new(Directory::new(
             config.registry,
             config.selection,
@@ -146,6 +153,7 @@ impl HostState {
             is_kept: AtomicBool::new(false),
             limits,
             clock,
+            managed: config.managed,
             plugins: config.plugins,
             proxy: Proxy::new(config.proxy)?,
             public_metrics: config.public_metrics,

@@ -12,6 +12,7 @@ mod door;
 mod handshake;
 mod layers;
 mod logger;
+mod managed;
 mod process;
 mod registry;
 mod services;

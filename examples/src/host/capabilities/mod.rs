@@ -149,10 +149,15 @@ impl Grants {
         self.settings.bound
     }
 
+    /// Where plugins reach the host, if somebody has said so.
+    pub(super) fn public_url(&self) -> Option<&str> {
+        self.settings.public_url.as_ref().map(PublicUrl::as_str)
+    }
+
     /// Where the caller of a request reaches the host.
     pub(super) fn base<'a>(&'a self, of_request: &'a Extensions) -> &'a str {
-        match &self.settings.public_url {
-            Some(url) => url.as_str(),
+        match self.public_url() {
+            Some(url) => url,
             None => of_request.get::<Base>().map_or("", |Base(base)| base),
         }
     }
