@@ -1,6 +1,6 @@
 //! Flags, and what they are made into.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{net::SocketAddr, path::PathBuf};
 
 use tower_plugin_validate::limits::Limits;
 use zeroize::Zeroizing;
@@ -17,6 +17,7 @@ mod door;
 mod error;
 mod grants;
 mod keys;
+mod log_format;
 mod managed;
 mod plugin;
 mod redis;
@@ -35,6 +36,7 @@ pub use door::{DoorOptions, InvalidTrustedKey, TrustedKey};
 pub use error::OptionsError;
 pub use grants::{GrantOptions, InvalidPublicUrl, PublicUrl};
 pub use keys::{Keys, SecretText};
+pub use log_format::{InvalidLogFormat, LogFormat};
 pub use managed::{InvalidManaged, ManagedOptions, ManagedPlugin};
 pub use plugin::{InvalidPlugin, KnownPlugin};
 pub use redis::{
@@ -193,16 +195,6 @@ pub struct Config {
     pub public_metrics: bool,
 }
 
-/// How log lines are written.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum LogFormat {
-    /// One JSON object a line.
-    Json,
-    /// For people.
-    #[default]
-    Text,
-}
-
 impl Options {
     /// What the connections are held to.
     #[must_use]
@@ -286,30 +278,6 @@ impl Options {
         Ok((self.door.door(rule)?, source))
     }
 }
-
-impl FromStr for LogFormat {
-    type Err = InvalidLogFormat;
-
-    fn from_str(text: &str) -> Result<Self, InvalidLogFormat> {
-        match text {
-            "json" => Ok(Self::Json),
-            "text" => Ok(Self::Text),
-            _ => Err(InvalidLogFormat),
-        }
-    }
-}
-
-/// A `--log-format` that is none.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct InvalidLogFormat;
-
-impl fmt::Display for InvalidLogFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("must be text or json")
-    }
-}
-
-impl std::error::Error for InvalidLogFormat {}
 
 #[cfg(test)]
 mod tests;
