@@ -24,6 +24,8 @@ pub struct Banner<'a> {
     pub tls: Option<&'a Tls>,
     /// Whether grants are bound to the plugins that ask for them.
     pub bound_grants: bool,
+    /// Whether the plugin of the script may register and call its service.
+    pub is_script_allowed: bool,
     /// Where the administration is, and whether it is served with TLS.
     pub admin: Option<(SocketAddr, bool)>,
 }
@@ -104,6 +106,13 @@ impl fmt::Display for Banner<'_> {
                 writeln!(f, "PLUGIN_HOST_BOOTSTRAP_SECRET='{PUBLIC_COOKIE}'")?;
             }
         }
+        if !self.is_script_allowed {
+            writeln!(
+                f,
+                "# This host does not let {PLUGIN} register and call {SERVICE} as below does. It would with"
+            )?;
+            writeln!(f, "# --allow-register {RULE} --allow-call {RULE}")?;
+        }
         let grant = if self.bound_grants {
             BOUND
         } else {
@@ -114,7 +123,8 @@ impl fmt::Display for Banner<'_> {
     }
 }
 
-fn url(address: SocketAddr, is_encrypted: bool) -> String {
+/// Where the host is, for who is on the same machine if it listens on all of its addresses.
+pub(super) fn url(address: SocketAddr, is_encrypted: bool) -> String {
     let scheme = if is_encrypted { "https" } else { "http" };
     format!("{scheme}://{}", reachable(address))
 }
@@ -133,6 +143,12 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// What the plugin of the script calls itself.
+pub(super) const PLUGIN: &str = "curl";
+/// The type of the service it registers and calls.
+pub(super) const SERVICE: &str = "logger";
+/// The rule that lets it.
+pub(super) const RULE: &str = "curl=logger";
 /// Who calls, and the grant beside it.
 const BOUND: &str = r#""X-Plugin-Grant: $GRANT_TOKEN" -H "X-Plugin-Runtime-ID: $RUNTIME_ID" -H "Authorization: Bearer $RUNTIME_TOKEN""#;
 

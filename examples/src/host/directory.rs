@@ -60,6 +60,10 @@ impl Directory {
         Ok(())
     }
 
+    pub(super) fn health(&self, runtime_id: &str) -> Option<Health> {
+        self.registry.lock().health(runtime_id, self.clock.wall())
+    }
+
     pub(super) fn discover(
         &self,
         service_type: &str,

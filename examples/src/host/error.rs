@@ -24,6 +24,8 @@ pub enum HostError {
     Concurrency(InvalidConcurrency),
     /// A setting of the tokens out of range.
     Config(InvalidConfig),
+    /// Two `--managed` of one name.
+    ManagedTwice(SelfId),
     /// A manifest that is not to be believed.
     Manifest(ManifestError),
     /// A capability that permits something impossible.
@@ -121,6 +123,9 @@ impl fmt::Display for HostError {
             Self::Config(error) => error.fmt(f),
             Self::Keys => f.write_str("the keys of the tokens make no ring"),
             Self::Limit(error) => error.fmt(f),
+            Self::ManagedTwice(name) => {
+                write!(f, "--managed: {name} is at one place, and there are two")
+            }
             Self::Manifest(error) => write!(f, "--manifest: {error}"),
             Self::Permission(error) => error.fmt(f),
             Self::Policy(error) => error.fmt(f),

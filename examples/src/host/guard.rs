@@ -1,21 +1,15 @@
-//! What stands directly around the RPC services: bounded bodies, and answers in the caller's protocol
+//! What stands directly around the RPC services: whole bodies, and answers in the caller's protocol
 //! where the RPC runtime has none.
 
-use std::{any::Any, error::Error, panic::AssertUnwindSafe, time::Duration};
+use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
 
-use axum::{
-    body::{Body, HttpBody},
-    extract::Request,
-    middleware::Next,
-    response::Response,
-};
-use bytes::{Bytes, BytesMut};
+use axum::{body::Body, extract::Request, middleware::Next, response::Response};
 use futures_util::FutureExt;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE},
 };
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use tower_plugin_core::{Code, Protocol, Rejection};
 
 use super::accept;
@@ -25,33 +19,26 @@ pub const MAX_BODY: usize = 256 * 1024;
 /// Longest time for a request body to arrive.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bounds what may be sent at all; goes outside of decompression.
-pub(super) async fn limit_wire_size(request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
-    if body.size_hint().lower() > MAX_BODY as u64 {
-        discard(body, BODY_TIMEOUT).await;
-        return respond(too_large(), &parts.headers);
-    }
-    next.run(Request::from_parts(
-        parts,
-        Body::new(Limited::new(body, MAX_BODY)),
-    ))
-    .await
-}
-
-/// Takes in the whole body, then calls the service; goes inside of decompression.
+/// Takes in the whole body, then calls the service; goes inside of what bounds it.
 ///
-/// The services have no client streams, so nothing is lost, and a slow, broken or oversized body is
-/// refused here with its proper status: the RPC runtime would answer all of it like a rate limit.
+/// The services have no client streams, so nothing is lost, and a slow or broken body is refused here with
+/// its proper status: the RPC runtime would answer all of it like a rate limit.
 pub(super) async fn take_in_body(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let refusal = match tokio::time::timeout(BODY_TIMEOUT, collect(body)).await {
-        Ok(Ok(bytes)) => {
+    let refusal = match tokio::time::timeout(BODY_TIMEOUT, body.collect()).await {
+        Ok(Ok(body)) => {
             return next
-                .run(Request::from_parts(parts, Body::from(bytes)))
+                .run(Request::from_parts(parts, Body::from(body.to_bytes())))
                 .await;
         }
-        Ok(Err(refusal)) => refusal,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "request body broke off");
+            Rejection::new(
+                Code::InvalidArgument,
+                "BROKEN_BODY",
+                "the request body could not be read",
+            )
+        }
         Err(_) => Rejection::new(
             Code::DeadlineExceeded,
             "BODY_TIMEOUT",
@@ -165,44 +152,6 @@ pub(super) async fn unknown_path(headers: HeaderMap) -> Response {
     respond(refusal, &headers)
 }
 
-async fn collect(mut body: Body) -> Result<Bytes, Rejection> {
-    let mut collected = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let data = match frame {
-            Ok(frame) => frame.into_data().unwrap_or_default(),
-            Err(error) if is_length_limit(&error) => return Err(too_large()),
-            Err(error) => {
-                tracing::debug!(%error, "request body broke off");
-                return Err(Rejection::new(
-                    Code::InvalidArgument,
-                    "BROKEN_BODY",
-                    "the request body could not be read",
-                ));
-            }
-        };
-        if collected.len() + data.len() > MAX_BODY {
-            return Err(too_large());
-        }
-        collected.extend_from_slice(&data);
-    }
-    Ok(collected.freeze())
-}
-
-// A client that is still sending reads no answer and sees a broken connection instead: the rest of a
-// body that is only somewhat too large is taken in and dropped.
-pub(super) async fn discard(mut body: Body, limit: Duration) {
-    let mut left = DISCARD;
-    let _gave_up = tokio::time::timeout(limit, async {
-        while let Some(Ok(frame)) = body.frame().await {
-            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
-            if left == 0 {
-                return;
-            }
-        }
-    })
-    .await;
-}
-
 fn is_known_encoding(headers: &HeaderMap, name: &HeaderName) -> bool {
     let mut values = headers.get_all(name).iter();
     let known = values
@@ -213,26 +162,6 @@ fn is_known_encoding(headers: &HeaderMap, name: &HeaderName) -> bool {
 
 fn respond(refusal: Rejection, request: &HeaderMap) -> Response {
     refusal.into_response::<Body>(request).map(Body::new)
-}
-
-fn too_large() -> Rejection {
-    Rejection::new(
-        Code::ResourceExhausted,
-        "BODY_TOO_LARGE",
-        "the request body is too large",
-    )
-    .with_status(StatusCode::PAYLOAD_TOO_LARGE)
-}
-
-fn is_length_limit(error: &axum::Error) -> bool {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if error.is::<LengthLimitError>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {
@@ -256,4 +185,3 @@ const ENCODINGS: [(HeaderName, HeaderName); 3] = [
     ),
 ];
 const JSON: &[u8] = b"application/json";
-const DISCARD: usize = 4 * 1024 * 1024;

@@ -13,7 +13,9 @@ use connectrpc::{
 use futures_util::TryStreamExt;
 
 use super::{
-    HostState, fields,
+    HostState,
+    allowed::Act,
+    fields,
     identity::Caller,
     own_words::refuse,
     registry::{Availability, Health},
@@ -40,17 +42,12 @@ impl PluginLifecycle for Lifecycle {
         request: ServiceRequest<'_, ReportHealthRequest>,
     ) -> ServiceResult<ReportHealthResponse> {
         let caller = Caller::of(&ctx)?;
-        let health = match request.state.as_known() {
-            Some(HealthState::Healthy) => Health::Healthy,
-            Some(HealthState::Degraded) => Health::Degraded,
-            Some(HealthState::Unhealthy) => Health::Unhealthy,
-            Some(HealthState::Unspecified) | None => {
-                return Err(refuse(
-                    ErrorCode::InvalidArgument,
-                    "state must be healthy, degraded or unhealthy",
-                ));
-            }
-        };
+        let health = health(request.state.as_known()).ok_or_else(|| {
+            refuse(
+                ErrorCode::InvalidArgument,
+                "state must be healthy, degraded or unhealthy",
+            )
+        })?;
         fields::text("reason", request.reason).map_err(super::invalid_field)?;
         fields::identifiers(
             "unavailable_dependencies",
@@ -91,6 +88,9 @@ impl HealthService for Lifecycle {
         let service: Box<str> = request.service.into();
         if !is_own(&service) {
             fields::identifier("service", &service).map_err(super::invalid_field)?;
+            if !self.0.allows(caller.principal(), Act::Call, &service) {
+                return Err(Act::Call.refused(caller.principal(), &service));
+            }
         }
         let statuses = changes(Watch {
             session: self.0.identities.session(&caller),
@@ -105,6 +105,16 @@ impl HealthService for Lifecycle {
             },
         });
         Response::stream_ok(statuses.map_ok(answer))
+    }
+}
+
+/// How a plugin is by its own word, if that is one.
+pub(super) fn health(state: Option<HealthState>) -> Option<Health> {
+    match state? {
+        HealthState::Healthy => Some(Health::Healthy),
+        HealthState::Degraded => Some(Health::Degraded),
+        HealthState::Unhealthy => Some(Health::Unhealthy),
+        HealthState::Unspecified => None,
     }
 }
 

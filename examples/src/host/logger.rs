@@ -13,8 +13,15 @@ use connectrpc::{
     ServiceResult,
 };
 use tower_plugin_core::Principal;
+use tower_plugin_validate::limits::InvalidLimit;
 
-use super::{fields, options::Deadlines, own_words::refuse, stack};
+use super::{
+    fields,
+    options::Deadlines,
+    own_words::refuse,
+    rpc::{Rpc, body_guard},
+    steps::Steps,
+};
 use crate::proto::capability::logger::v1::{LogRequest, LogResponse, Logger, LoggerExt};
 
 /// The capability `logger`, version 1.0.0, at `/capability.logger.v1.Logger/Log`, to be put behind
@@ -25,12 +32,18 @@ use crate::proto::capability::logger::v1::{LogRequest, LogResponse, Logger, Logg
 /// Without one, a call is refused: a logger that was mounted in the open stays closed. A line is written
 /// with the caller's name, as an event of target `plugin`; it holds no control characters, so it stays
 /// one line.
-pub fn logger() -> Router {
-    let rpc = stack::within(
+///
+/// # Errors
+///
+/// [`InvalidLimit`] if the host's own limit of a body were out of range.
+pub fn logger() -> Result<Router, InvalidLimit> {
+    let rpc = Rpc::new(
         Arc::new(Lines).register(RpcRouter::new()),
         Deadlines::default(),
+        body_guard()?,
+        &Steps::default(),
     );
-    stack::routes(&["/capability.logger.v1.Logger/Log"], &rpc)
+    Ok(rpc.at(&["/capability.logger.v1.Logger/Log"]))
 }
 
 struct Lines;

@@ -1,6 +1,6 @@
 //! Flags, and what they are made into.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{net::SocketAddr, path::PathBuf};
 
 use tower_plugin_validate::limits::Limits;
 use zeroize::Zeroizing;
@@ -17,11 +17,14 @@ mod door;
 mod error;
 mod grants;
 mod keys;
+mod log_format;
+mod managed;
 mod plugin;
 mod redis;
 mod registry;
 mod secret;
 pub(super) mod secret_file;
+mod services;
 mod span;
 mod tls;
 mod tokens;
@@ -33,12 +36,15 @@ pub use door::{DoorOptions, InvalidTrustedKey, TrustedKey};
 pub use error::OptionsError;
 pub use grants::{GrantOptions, InvalidPublicUrl, PublicUrl};
 pub use keys::{Keys, SecretText};
+pub use log_format::{InvalidLogFormat, LogFormat};
+pub use managed::{InvalidManaged, ManagedOptions, ManagedPlugin};
 pub use plugin::{InvalidPlugin, KnownPlugin};
 pub use redis::{
     InvalidWithoutRedis, REDIS_VARIABLE, RedisConfig, RedisOptions, RedisUrl, WithoutRedis,
 };
 pub use registry::{InvalidStrategy, RegistryOptions, Strategy};
 pub use secret::{GeneratedSecret, SECRET_VARIABLE, SecretSource};
+pub use services::{InvalidServiceRule, ServiceOptions, ServiceRule};
 pub use span::{InvalidSpan, Span, TokenTtl};
 pub use tls::TlsOptions;
 pub use tokens::{TOKEN_KEYS_VARIABLE, TokenConfig, TokenOptions};
@@ -90,6 +96,10 @@ pub struct Options {
     #[arg(long = "plugin", value_name = "PLUGIN", value_delimiter = ',')]
     pub plugins: Vec<KnownPlugin>,
 
+    /// Which plugins the host calls first.
+    #[command(flatten)]
+    pub managed: ManagedOptions,
+
     /// How log lines are written: text or json.
     #[arg(long, value_name = "HOW", default_value = "text")]
     pub log_format: LogFormat,
@@ -109,6 +119,10 @@ pub struct Options {
     /// Where they are kept.
     #[command(flatten)]
     pub redis: RedisOptions,
+
+    /// Which plugins may offer and call which services.
+    #[command(flatten)]
+    pub services: ServiceOptions,
 
     /// Where providers are.
     #[command(flatten)]
@@ -152,6 +166,10 @@ pub struct Config {
     pub audit: Option<AuditConfig>,
     /// What handshakes tell of.
     pub plugins: Vec<KnownPlugin>,
+    /// Which plugins the host calls first.
+    pub managed: Vec<ManagedPlugin>,
+    /// Which plugins may offer and call which services.
+    pub services: ServiceOptions,
     /// Where providers are.
     pub proxy: ProxyOptions,
     /// How often each kind of call is let through.
@@ -176,16 +194,6 @@ pub struct Config {
     pub require_tls: bool,
     /// Whether everyone may read the metrics.
     pub public_metrics: bool,
-}
-
-/// How log lines are written.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum LogFormat {
-    /// One JSON object a line.
-    Json,
-    /// For people.
-    #[default]
-    Text,
 }
 
 impl Options {
@@ -238,6 +246,10 @@ impl Options {
             admission,
             audit: self.audit.config()?,
             plugins: self.plugins,
+            managed: self.managed.managed,
+            services: self
+                .services
+                .config(matches!(source, SecretSource::Generated(_))),
             proxy: self.proxy,
             quotas: self.quotas,
             redis,
@@ -267,30 +279,6 @@ impl Options {
         Ok((self.door.door(rule)?, source))
     }
 }
-
-impl FromStr for LogFormat {
-    type Err = InvalidLogFormat;
-
-    fn from_str(text: &str) -> Result<Self, InvalidLogFormat> {
-        match text {
-            "json" => Ok(Self::Json),
-            "text" => Ok(Self::Text),
-            _ => Err(InvalidLogFormat),
-        }
-    }
-}
-
-/// A `--log-format` that is none.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct InvalidLogFormat;
-
-impl fmt::Display for InvalidLogFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("must be text or json")
-    }
-}
-
-impl std::error::Error for InvalidLogFormat {}
 
 #[cfg(test)]
 mod tests;

@@ -17,32 +17,19 @@ use http::{
     header::{CACHE_CONTROL, HeaderValue},
 };
 use serde::Serialize;
-use tower::ServiceBuilder;
-use tower_plugin_auth::{
-    AuthLayer, BearerAuthenticator, Issued, RequireLayer, RotateError, token::TokenId,
-};
+use tower_plugin_auth::{Issued, RotateError, token::TokenId};
 use tower_plugin_core::{Code, Principal, Rejection};
-use tower_plugin_ratelimit::key;
 
-use super::{HostState, identity::PLUGIN_KIND};
+use super::HostState;
 
 /// `POST /rotate`: whoever calls with a runtime token gets its successor.
 ///
 /// The old one stays good for the overlap, so that calls on their way are served. Used after that it is
-/// taken for stolen, and all that came from it ends.
+/// taken for stolen, and all that came from it ends. Goes inside of what authenticates.
 pub(super) fn router(state: &Arc<HostState>) -> Router {
-    let limits = &state.limits;
-    // First is outermost.
-    let identity = ServiceBuilder::new()
-        .layer(AuthLayer::new(BearerAuthenticator::new(
-            state.identities.tokens().clone(),
-        )))
-        .layer(limits.layer(&limits.rotate, key::Principal))
-        .layer(RequireLayer::when(|caller, _| caller.kind() == PLUGIN_KIND));
     Router::new()
         .route("/rotate", post(rotate))
         .with_state(Arc::clone(state))
-        .layer(identity)
 }
 
 /// Who a plugin is from now on.

@@ -13,7 +13,9 @@ use connectrpc::{
 use futures_util::TryStreamExt;
 
 use super::{
-    HostState, fields,
+    HostState,
+    allowed::Act,
+    fields,
     identity::Caller,
     own_words::refuse,
     registry::{Availability, Offer, Overview, Refusal},
@@ -36,6 +38,7 @@ impl ServiceRegistry for Services {
     ) -> ServiceResult<RegisterServiceResponse> {
         let caller = Caller::of(&ctx)?;
         fields::identifier("service_type", request.service_type).map_err(super::invalid_field)?;
+        self.allow(&caller, Act::Register, request.service_type)?;
         let version = fields::version("version", request.version).map_err(super::invalid_field)?;
         fields::endpoint_path("endpoint_path", request.endpoint_path)
             .map_err(super::invalid_field)?;
@@ -86,8 +89,9 @@ impl ServiceRegistry for Services {
         ctx: RequestContext,
         request: ServiceRequest<'_, DiscoverServiceRequest>,
     ) -> ServiceResult<DiscoverServiceResponse> {
-        Caller::of(&ctx)?;
+        let caller = Caller::of(&ctx)?;
         fields::identifier("service_type", request.service_type).map_err(super::invalid_field)?;
+        self.allow(&caller, Act::Call, request.service_type)?;
         let min_version = match request.min_version {
             "" => None,
             version => Some(fields::version("min_version", version).map_err(super::invalid_field)?),
@@ -112,6 +116,7 @@ impl ServiceRegistry for Services {
     ) -> ServiceResult<ServiceStream<WatchServiceEvent>> {
         let caller = Caller::of(&ctx)?;
         fields::identifier("service_type", request.service_type).map_err(super::invalid_field)?;
+        self.allow(&caller, Act::Call, request.service_type)?;
         let service_type: Box<str> = request.service_type.into();
         let watched = service_type.clone();
         let overviews = changes(Watch {
@@ -121,6 +126,15 @@ impl ServiceRegistry for Services {
             look: move |host: &HostState| host.directory.overview(&watched),
         });
         Response::stream_ok(overviews.map_ok(move |overview| event(&service_type, &overview)))
+    }
+}
+
+impl Services {
+    fn allow(&self, caller: &Caller<'_>, act: Act, service_type: &str) -> Result<(), ConnectError> {
+        match self.0.allows(caller.principal(), act, service_type) {
+            true => Ok(()),
+            false => Err(act.refused(caller.principal(), service_type)),
+        }
     }
 }
 

@@ -1,19 +1,17 @@
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     Extension, Router,
     extract::State,
-    middleware::{from_fn, from_fn_with_state, map_response},
-    response::{IntoResponse, Response},
+    middleware::{from_fn, from_fn_with_state},
+    response::IntoResponse,
     routing::{any, get},
 };
-use connectrpc::{ConnectRpcService, DeadlinePolicy, Limits, Router as RpcRouter};
 use http::StatusCode;
 use tower::ServiceBuilder;
-use tower_http::decompression::RequestDecompressionLayer;
 use tower_plugin_auth::{
-    AuthLayer, BearerAuthenticator, RequireLayer, RequireSecureTransportLayer, audit::AuditLayer,
-    transport::SecureTransport,
+    AuthLayer, AuthorizeLayer, BearerAuthenticator, RefreshHintLayer, RequireLayer,
+    RequireSecureTransportLayer, audit::AuditLayer, transport::SecureTransport,
 };
 use tower_plugin_core::ClientIp;
 use tower_plugin_ratelimit::key;
@@ -21,23 +19,16 @@ use tower_plugin_validate::{SanitizeErrorsLayer, ValidateLayer, sanitize::Public
 
 use super::{
     HostState, Readiness,
-    broker::Broker,
     capabilities::{mount, note_base},
-    guard::{self, MAX_BODY},
-    handshake::{BROKER, Handshakes},
+    guard,
+    handshake::BROKER,
     housekeeping,
     identity::PLUGIN_KIND,
-    lifecycle::Lifecycle,
     metrics::{observe, scrape},
-    options::Deadlines,
-    own_words::OwnWords,
     proxy, rotate,
-    service_registry::Services,
+    rpc::{Rpc, STREAMS},
+    steps::Steps,
     unread::take_in_unread,
-};
-use crate::proto::connectplugin::{
-    health::v1::HealthServiceExt,
-    v1::{CapabilityBrokerExt, HandshakeServiceExt, PluginLifecycleExt, ServiceRegistryExt},
 };
 
 /// The host's services with everything that stands in front of them.
@@ -53,22 +44,53 @@ pub fn build(state: &Arc<HostState>) -> Router {
 ///
 /// If one of them has a path of the host's.
 pub fn build_with(state: &Arc<HostState>, own: Router) -> Router {
+    assemble(state, own, &Steps::default())
+}
+
+/// The same, and `watch` is told of each layer that a request comes to, in that order: to see who has looked at
+/// a request that was refused. It must not block.
+///
+/// # Panics
+///
+/// As [`build_with`].
+pub fn build_watched(
+    state: &Arc<HostState>,
+    own: Router,
+    watch: impl Fn(&'static str) + Send + Sync + 'static,
+) -> Router {
+    assemble(state, own, &Steps::told_to(watch))
+}
+
+/// Puts the layers in front of the services, in the order of the table in this crate's README. What stands around
+/// the RPCs themselves is in [`Rpc::at`].
+fn assemble(state: &Arc<HostState>, own: Router, steps: &Steps) -> Router {
     housekeeping::start(state);
-    let rpc = services(state, state.deadlines);
-    let streams = services(state, STREAMS);
+    let rpc = Rpc::of(state, state.deadlines, steps);
+    let streams = Rpc::of(state, STREAMS, steps);
     let limits = &state.limits;
-    // First is outermost.
+    // In a builder, first is outermost.
     let identity = |policy| {
+        let tokens = BearerAuthenticator::new(state.identities.tokens().clone());
+        let is_plugin = RequireLayer::when(|caller, _| caller.kind() == PLUGIN_KIND);
         ServiceBuilder::new()
-            .layer(AuthLayer::new(BearerAuthenticator::new(
-                state.identities.tokens().clone(),
-            )))
-            .layer(limits.layer(policy, key::Principal))
-            .layer(RequireLayer::when(|caller, _| caller.kind() == PLUGIN_KIND))
+            .layer(steps.to("authentication", AuthLayer::new(tokens)))
+            .layer(steps.to("plugin quota", limits.layer(policy, key::Principal)))
+            .layer(steps.to("plugin", is_plugin))
     };
-    let handshakes = routes(&["/connectplugin.v1.HandshakeService/Handshake"], &rpc)
-        .layer(limits.layer(&limits.handshake, ClientIp::peer()));
-    let health = routes(&["/connectplugin.health.v1.HealthService/Check"], &rpc);
+    // Not where the answer is another token.
+    let identity_and_hint = |policy| {
+        let hint = RefreshHintLayer::new().with_clock(Arc::clone(&state.clock));
+        ServiceBuilder::new()
+            .layer(identity(policy))
+            .layer(steps.to("refresh hint", hint))
+    };
+    let handshakes = rpc
+        .at(&["/connectplugin.v1.HandshakeService/Handshake"])
+        .layer(steps.to(
+            "handshake quota",
+            limits.layer(&limits.handshake, ClientIp::peer()),
+        ));
+    let health = rpc.at(&["/connectplugin.health.v1.HealthService/Check"]);
     let authenticated = [
         (
             &limits.broker,
@@ -92,39 +114,36 @@ pub fn build_with(state: &Arc<HostState>, own: Router) -> Router {
     ]
     .into_iter()
     .fold(Router::new(), |router, (policy, paths)| {
-        router.merge(routes(paths, &rpc).layer(identity(policy)))
+        router.merge(rpc.at(paths).layer(identity_and_hint(policy)))
     });
     // At the address that handshakes tell, too.
     let broker = Router::new().nest(
         BROKER,
-        routes(
-            &["/connectplugin.v1.CapabilityBroker/RequestCapability"],
-            &rpc,
-        )
-        .layer(identity(&limits.broker)),
+        rpc.at(&["/connectplugin.v1.CapabilityBroker/RequestCapability"])
+            .layer(identity_and_hint(&limits.broker)),
     );
-    let watches = routes(
-        &[
+    let watches = streams
+        .at(&[
             "/connectplugin.health.v1.HealthService/Watch",
             "/connectplugin.v1.ServiceRegistry/WatchService",
-        ],
-        &streams,
-    )
-    .layer(
-        ServiceBuilder::new()
-            .layer(identity(&limits.watch))
-            .layer(state.watching.clone()),
-    );
+        ])
+        .layer(
+            ServiceBuilder::new()
+                .layer(identity_and_hint(&limits.watch))
+                .layer(steps.to("watches", state.watching.clone())),
+        );
+    let allowed = AuthorizeLayer::new(state.allowed.clone());
     let calls = Router::new()
         .route("/services/{*call}", any(proxy::call))
         .with_state(Arc::clone(state))
         .layer(
             ServiceBuilder::new()
-                .layer(from_fn(proxy::check_head))
-                .layer(identity(&limits.service))
-                .layer(state.proxy.in_flight()),
+                .layer(steps.to("call head", from_fn(proxy::check_head)))
+                .layer(identity_and_hint(&limits.service))
+                .layer(steps.to("allowed services", allowed))
+                .layer(steps.to("calls", state.proxy.in_flight())),
         );
-
+    let rotate = rotate::router(state).layer(identity(&limits.rotate));
     let metrics = if state.public_metrics {
         Router::new().route("/metrics", get(scrape).with_state(Arc::clone(state)))
     } else {
@@ -137,79 +156,41 @@ pub fn build_with(state: &Arc<HostState>, own: Router) -> Router {
         SecureTransport::Off
     });
 
-    // Last is outermost, in the order of the table in this crate's README. The probes are outside of the limit by address: whoever asks them shares an
-    // address with the traffic.
+    // Last is outermost. The probes are outside of the limit by address: whoever asks them shares an address with
+    // the traffic.
     let host = Router::new()
         .merge(handshakes)
         .merge(health)
         .merge(authenticated)
         .merge(broker)
-        .layer(from_fn(note_base))
-        .merge(mount(state))
+        .layer(steps.to("base", from_fn(note_base)))
+        .merge(mount(state, steps))
         .merge(watches)
         .merge(calls)
-        .merge(rotate::router(state))
+        .merge(rotate)
         .merge(metrics)
         .merge(own)
         .fallback(guard::unknown_path)
-        .layer(limits.layer(&limits.client, ClientIp::peer()))
+        .layer(steps.to(
+            "client quota",
+            limits.layer(&limits.client, ClientIp::peer()),
+        ))
         .route("/healthz", get("ok"))
         .route("/readyz", get(readyz).with_state(state.readiness()))
-        .layer(ValidateLayer::new(state.rules.clone()))
-        .layer(from_fn(guard::take_json_for_connect))
-        .layer(from_fn(guard::catch_panic))
-        .layer(transport)
-        .layer(from_fn(take_in_unread))
-        .layer(SanitizeErrorsLayer::new());
+        .layer(steps.to("validation", ValidateLayer::new(state.rules.clone())))
+        .layer(steps.to("connect json", from_fn(guard::take_json_for_connect)))
+        .layer(steps.to("panics", from_fn(guard::catch_panic)))
+        .layer(steps.to("transport", transport))
+        .layer(steps.to("unread body", from_fn(take_in_unread)))
+        .layer(steps.to("errors", SanitizeErrorsLayer::new()));
     let host = match &state.audit {
-        Some(log) => host.layer(AuditLayer::new(Arc::clone(log))),
+        Some(log) => host.layer(steps.to("audit", AuditLayer::new(Arc::clone(log)))),
         None => host,
     };
-    host.layer(from_fn_with_state(state.telemetry.clone(), observe))
-}
-
-// Closed: what is not listed is not served, whatever the RPC runtime would make of it.
-pub(super) fn routes(paths: &[&str], rpc: &ConnectRpcService) -> Router {
-    let router = paths.iter().fold(Router::new(), |router, path| {
-        router.route_service(path, rpc.clone())
-    });
-    // Last is outermost. What RPCs answer is in the host's own words, and meant for callers.
-    router
-        .layer(map_response(async |mut response: Response| {
-            response.extensions_mut().insert(PublicError);
-            response
-        }))
-        .layer(from_fn(guard::take_in_body))
-        .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
-        .layer(from_fn(guard::limit_wire_size))
-        .layer(from_fn(guard::check_head))
-}
-
-fn services(state: &Arc<HostState>, deadlines: Deadlines) -> ConnectRpcService {
-    let lifecycle = Arc::new(Lifecycle(Arc::clone(state)));
-    let router = Arc::new(Handshakes(Arc::clone(state))).register(RpcRouter::new());
-    let router = Arc::new(Services(Arc::clone(state))).register(router);
-    let router = Arc::new(Broker(Arc::clone(state))).register(router);
-    let router = PluginLifecycleExt::register(Arc::clone(&lifecycle), router);
-    let router = HealthServiceExt::register(lifecycle, router);
-    within(router, deadlines)
-}
-
-/// RPC services behind what reads for them.
-pub(super) fn within(router: RpcRouter, deadlines: Deadlines) -> ConnectRpcService {
-    ConnectRpcService::new(router)
-        .with_interceptor(OwnWords)
-        .with_limits(
-            Limits::default()
-                .with_max_request_body_size(MAX_BODY + ENVELOPE)
-                .with_max_message_size(MAX_BODY),
-        )
-        .with_deadline_policy(
-            DeadlinePolicy::new()
-                .with_max(deadlines.max)
-                .with_default_timeout(deadlines.default)
-                .with_enforce_on_streams(true),
-        )
+    host.layer(steps.to(
+        "request id",
+        from_fn_with_state(state.telemetry.clone(), observe),
+    ))
 }
 
 async fn readyz(State(readiness): State<Readiness>) -> impl IntoResponse {
@@ -223,10 +204,3 @@ async fn readyz(State(readiness): State<Readiness>) -> impl IntoResponse {
         )
     }
 }
-
-const ENVELOPE: usize = 5;
-// Then whoever watches asks again, and is counted again.
-const STREAMS: Deadlines = Deadlines {
-    default: Duration::from_secs(3600),
-    max: Duration::from_secs(3600),
-};

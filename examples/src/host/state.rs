@@ -17,18 +17,20 @@ use tower_plugin_ratelimit::{
     concurrency::{Concurrency, ConcurrencyLimitLayer},
     key,
 };
-use tower_plugin_validate::RuleSet;
+use tower_plugin_validate::{RuleSet, body::BodyGuardLayer};
 
 use super::{
     Config, HostCapability, HostError, Quotas, Readiness,
+    allowed::{self, Allowed},
     audit::AuditLog,
     capabilities::Grants,
     directory::Directory,
     identity::{Identities, PLUGIN_KIND},
     limits::Limits,
     metrics::Telemetry,
-    options::{Deadlines, KnownPlugin},
+    options::{Deadlines, KnownPlugin, ManagedPlugin, ServiceOptions},
     proxy::{self, Proxy},
+    rpc::body_guard,
     stores::{Kept, Stores, stores},
     watch::Revocations,
 };
@@ -36,7 +38,9 @@ use super::{
 /// What the services of one host share.
 pub struct HostState {
     pub(super) admission: Admission,
+    pub(super) allowed: Allowed,
     pub(super) audit: Option<Arc<AuditLog>>,
+    pub(super) body: BodyGuardLayer,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) deadlines: Deadlines,
     pub(super) directory: Arc<Directory>,
@@ -49,6 +53,7 @@ pub struct HostState {
     // What the stores hold.
     pub(super) kept: Kept,
     pub(super) limits: Limits,
+    pub(super) managed: Vec<ManagedPlugin>,
     pub(super) plugins: Vec<KnownPlugin>,
     pub(super) proxy: Proxy,
     pub(super) public_metrics: bool,
@@ -57,6 +62,7 @@ pub struct HostState {
     pub(super) revocations: Arc<Revocations>,
     // What the head of a request is checked by.
     pub(super) rules: RuleSet,
+    services: ServiceOptions,
     pub(super) telemetry: Telemetry,
     pub(super) token_capacity: usize,
     pub(super) watching: ConcurrencyLimitLayer<key::Principal>,
@@ -70,6 +76,12 @@ impl HostState {
     /// [`HostError`] if a setting is out of range or there is no randomness.
     pub fn new(config: Config, clock: Arc<dyn Clock>) -> Result<Self, HostError> {
         let gaps = config.gaps();
+        for (index, plugin) in config.managed.iter().enumerate() {
+            let mut earlier = config.managed.iter().take(index);
+            if earlier.any(|other| other.name == plugin.name) {
+                return Err(HostError::ManagedTwice(plugin.name.clone()));
+            }
+        }
         let directory = Arc::new(Directory::new(
             config.registry,
             config.selection,
@@ -145,7 +157,9 @@ impl HostState {
         })?;
         Ok(Self {
             admission,
+            allowed: Allowed::new(&config.services)?,
             audit,
+            body: body_guard()?,
             deadlines: config.deadlines,
             directory,
             gaps,
@@ -156,6 +170,7 @@ impl HostState {
             kept,
             limits,
             clock,
+            managed: config.managed,
             plugins: config.plugins,
             proxy: Proxy::new(config.proxy)?,
             public_metrics: config.public_metrics,
@@ -163,6 +178,7 @@ impl HostState {
             require_tls: config.require_tls,
             revocations,
             rules: proxy::rules(config.head)?,
+            services: config.services,
             telemetry,
             token_capacity: config.tokens.capacity,
             watching: ConcurrencyLimitLayer::new(watching, key::Principal),
@@ -232,7 +248,7 @@ impl HostState {
         }
     }
 
-    /// Says in the log what protection is left off here, each in a line; to be called once.
+    /// Says in the log what protection is left off here, each in a line, and what nobody may do; to be called once.
     pub fn warn_of_what_is_missing(&self) {
         if self.admission.is_open() {
             tracing::warn!("everybody is admitted: --open-admission, or an admission file");
@@ -240,6 +256,7 @@ impl HostState {
         for gap in &self.gaps {
             tracing::warn!("{gap}");
         }
+        allowed::tell(&self.services);
     }
 
     /// What is granted to plugins, to revoke it.

@@ -15,9 +15,10 @@ use axum::{
 use bytes::Bytes;
 use http::header::EXPECT;
 use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
 use tokio::sync::oneshot;
 
-use super::guard::discard;
+use super::guard::BODY_TIMEOUT;
 
 /// Takes in a small body that was answered unread, before the answer goes out; goes outside of
 /// everything.
@@ -27,13 +28,25 @@ use super::guard::discard;
 /// HTTP/1.1 the connection would have to be closed. A large body, or one of unknown length, is not
 /// worth it.
 pub(super) async fn take_in_unread(request: Request, next: Next) -> Response {
-    let is_small = request
+    take_in(SMALL, TIMEOUT, request, next).await
+}
+
+/// The same of a larger body, which its reader has refused for its size; goes directly outside of that.
+///
+/// A client that is still sending reads no answer and sees a broken connection instead: what is only somewhat too
+/// large is taken in and dropped.
+pub(super) async fn take_in_too_large(request: Request, next: Next) -> Response {
+    take_in(TOO_LARGE, BODY_TIMEOUT, request, next).await
+}
+
+async fn take_in(most: u64, within: Duration, request: Request, next: Next) -> Response {
+    let is_taken_in = request
         .body()
         .size_hint()
         .exact()
-        .is_some_and(|length| (1..=MAX_UNREAD).contains(&length));
+        .is_some_and(|length| (1..=most).contains(&length));
     // To read it is to ask for it, where the client waits to be asked (100-continue).
-    if !is_small || request.headers().contains_key(EXPECT) {
+    if !is_taken_in || request.headers().contains_key(EXPECT) {
         return next.run(request).await;
     }
     let (back, mut unread) = oneshot::channel();
@@ -46,9 +59,17 @@ pub(super) async fn take_in_unread(request: Request, next: Next) -> Response {
         }))
         .await;
     if let Ok(body) = unread.try_recv() {
-        discard(body, TIMEOUT).await;
+        discard(body, within).await;
     }
     response
+}
+
+async fn discard(mut body: Body, within: Duration) {
+    // It is no longer than it said: its length was read from it.
+    let _gave_up = tokio::time::timeout(within, async {
+        while let Some(Ok(_)) = body.frame().await {}
+    })
+    .await;
 }
 
 /// A body that is given back when it is dropped before its end.
@@ -93,7 +114,8 @@ impl Drop for Lent {
     }
 }
 
-const MAX_UNREAD: u64 = 64 * 1024;
+const SMALL: u64 = 64 * 1024;
+const TOO_LARGE: u64 = 4 * 1024 * 1024;
 // Whoever takes longer gets the answer all the same.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -174,8 +196,8 @@ mod tests {
     async fn a_small_declared_body_is_taken_in_and_no_other_is() {
         for (length, is_declared, header, expected) in [
             (1, true, "x-none", 1),
-            (MAX_UNREAD, true, "x-none", MAX_UNREAD),
-            (MAX_UNREAD + 1, true, "x-none", 0),
+            (SMALL, true, "x-none", SMALL),
+            (SMALL + 1, true, "x-none", 0),
             (1, false, "x-none", 0),
             (1, true, "expect", 0),
         ] {

@@ -46,7 +46,13 @@ impl Drop for Both {
 
 impl Both {
     async fn start(arguments: &[&str], parts: AdminParts) -> Self {
-        let fixed = ["plugin-host", "--admin-listen", "127.0.0.1:0"];
+        let fixed = [
+            "plugin-host",
+            "--admin-listen",
+            "127.0.0.1:0",
+            "--allow-register=*=*",
+            "--allow-call=*=*",
+        ];
         let mut options = Options::try_parse_from([&fixed, arguments].concat()).unwrap();
         options.admin.environment = Some(TOKEN.parse().unwrap());
         let bounds = options.bounds();

@@ -123,6 +123,36 @@ async fn a_check_tells_every_problem_on_a_line_and_serves_nobody() {
     assert!(!errors.contains("s3cr3t"), "{errors}");
 }
 
+#[tokio::test]
+async fn rules_of_services_stand_in_the_file_and_bad_ones_are_told_with_their_place() {
+    let folder = TempDir::new().unwrap();
+    let rules = "allow-register = [\"cache=kv\", \"*=logger\"]\ndeny-call = [\"*=payroll\"]\n";
+    let file = write(&folder, "host.toml", rules);
+    let output = run(&["--config", &file, "--print-config"], &[]).await;
+    let printed = text(&output.stdout);
+    for line in [
+        "allow-register = [\"cache=kv\", \"*=logger\"]",
+        "allow-call = []",
+        "deny-call = [\"*=payroll\"]",
+    ] {
+        assert!(
+            printed.lines().any(|known| known.starts_with(line)),
+            "{line}\n{printed}"
+        );
+    }
+    let again = write(&folder, "again.toml", &printed);
+    let output = run(&["--config", &again, "--check"], &[]).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+
+    for rule in ["cache", "cache=", "cac*=kv", "cache=k/v"] {
+        let file = write(&folder, "bad.toml", &format!("allow-call = [\"{rule}\"]\n"));
+        let output = run(&["--config", &file, "--check"], &[]).await;
+        let errors = text(&output.stderr);
+        assert!(!output.status.success());
+        assert!(errors.contains("bad.toml:1:14: allow-call: "), "{errors}");
+    }
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a_secret_file_that_others_can_read_is_an_error() {

@@ -31,10 +31,18 @@ async fn demo_with(arguments: &[&str], secret: Option<&str>) -> Output {
 async fn a_plugins_life_goes_as_it_should() {
     for (arguments, call) in [
         (
-            &["--provider-network", "127.0.0.0/8"][..],
+            &[
+                "--provider-network",
+                "127.0.0.0/8",
+                "--allow-register=demo=demo",
+                "--allow-call=demo=demo",
+            ][..],
             r#"the provider saw {"authorization":null,"forwarded":"for=_demo-"#,
         ),
-        (&[], "not_found: provider endpoint not registered"),
+        (
+            &["--allow-register=*=demo", "--allow-call=*=demo"],
+            "not_found: provider endpoint not registered",
+        ),
     ] {
         let program = Program::start(arguments, Some(SECRET)).await;
         let output = demo(&program.url(), Some(SECRET)).await;
@@ -46,6 +54,7 @@ async fn a_plugins_life_goes_as_it_should() {
             "HTTP 401, unauthenticated: invalid token",
             "HTTP 400, invalid_argument: the path",
             "HTTP 404, not_found: unknown capability",
+            "HTTP 403, permission_denied: plugin demo not authorized to register service type payroll",
             "x-plugin-grant-expires-at: ",
             "granted at http://127.0.0.1:",
             "both are taken for a while:",
@@ -68,7 +77,9 @@ async fn a_plugins_life_goes_as_it_should() {
 #[tokio::test]
 async fn a_plugin_in_a_signed_manifest_is_let_in_and_no_other() {
     let signed = Signed::new();
-    let program = Program::start(&signed.arguments(), Some(SECRET)).await;
+    let allowed = ["--allow-register=store=demo", "--allow-call=store=demo"];
+    let arguments = [&signed.arguments()[..], &allowed].concat();
+    let program = Program::start(&arguments, Some(SECRET)).await;
     let url = program.url();
     let artifact = signed.path("plugins/store.so");
     let output = demo_with(&["--host", &url, "--artifact", &artifact], Some(SECRET)).await;

@@ -254,7 +254,13 @@ async fn a_file_may_say_all_of_admission() {
         "require_manifest = false\nrule = \"secret\"\nbootstrap_secret_file = \"{secret}\"\n"
     );
     fs::write(&file, &text).unwrap();
-    let program = crate::process::Program::with(&["--admission-file", &file], &[]).await;
+    let arguments = [
+        "--admission-file",
+        &file,
+        "--allow-register=curl=logger",
+        "--allow-call=curl=logger",
+    ];
+    let program = crate::process::Program::with(&arguments, &[]).await;
     let said = crate::process::paste_with(
         &program.script,
         &[("PLUGIN_HOST_BOOTSTRAP_SECRET", crate::support::SECRET)],

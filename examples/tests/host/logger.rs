@@ -10,10 +10,12 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 const LINE: &str = r#"{"level":"info","message":"hello","fields":{"k":"v"}}"#;
 
 async fn host() -> Host {
-    let known = logger().layer(Extension(Principal::new("runtime", "p-0a")));
+    let known = logger()
+        .unwrap()
+        .layer(Extension(Principal::new("runtime", "p-0a")));
     let mounts = Router::new()
         .nest("/capabilities/logger/{grant}", known)
-        .nest("/open", logger());
+        .nest("/open", logger().unwrap());
     Host::with_routes(&[], mounts).await
 }
 

@@ -2,6 +2,7 @@
 
 mod admin;
 mod admin_plugins;
+mod allowed;
 mod audit;
 mod broker;
 mod config;
@@ -13,6 +14,7 @@ mod gaps;
 mod handshake;
 mod layers;
 mod logger;
+mod managed;
 mod process;
 mod registry;
 mod reload;

@@ -146,14 +146,19 @@ async fn the_printed_commands_work_as_pasted() {
     let file = std::env::temp_dir().join(format!("plugin-host's {}", std::process::id()));
     std::fs::write(&file, format!("{secret}\n")).unwrap();
     close(&file);
+    let allowed = ["--allow-register=curl=logger", "--allow-call=curl=logger"];
     for (arguments, secret) in [
         (vec![], None),
-        (vec![], Some(secret)),
+        (allowed.to_vec(), Some(secret)),
         (
-            vec!["--bootstrap-secret-file", file.to_str().unwrap()],
+            [
+                &allowed[..],
+                &["--bootstrap-secret-file", file.to_str().unwrap()],
+            ]
+            .concat(),
             None,
         ),
-        (vec!["--open-admission"], None),
+        ([&allowed[..], &["--open-admission"]].concat(), None),
     ] {
         let program = Program::start(&arguments, secret).await;
         assert!(secret.is_none_or(|secret| !program.script.contains(secret)));
@@ -184,6 +189,30 @@ async fn the_printed_commands_work_as_pasted() {
         program.signal("-TERM").await;
     }
     std::fs::remove_file(file).unwrap();
+}
+
+// Nothing is open on a host that was told who is admitted, and not what they may do.
+#[tokio::test]
+async fn a_script_that_is_refused_says_what_would_let_it() {
+    let secret = Some("a-secret-of-the-operator");
+    let program = Program::start(&[], secret).await;
+    let line = "--allow-register curl=logger --allow-call curl=logger";
+    assert!(program.script.contains(line), "{}", program.script);
+    let output = paste(&program.script, secret).await;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && errors.contains("403"),
+        "{errors}"
+    );
+    let (_, log) = program.signal("-TERM").await;
+    for flag in ["--allow-register", "--allow-call"] {
+        assert_eq!(log.matches(flag).count(), 1, "{log}");
+    }
+
+    let program = Program::start(&[], None).await;
+    assert!(!program.script.contains("--allow"), "{}", program.script);
+    let (_, log) = program.signal("-TERM").await;
+    assert_eq!(log.matches("to be tried out").count(), 1, "{log}");
 }
 
 #[tokio::test]

@@ -131,7 +131,7 @@ async fn f60_grpc_works_through_the_host_unary_and_streamed() {
 #[tokio::test]
 async fn a_connect_client_calls_a_connect_server_through_the_host() {
     let known = Extension(Principal::new("runtime", "whoever-calls-it"));
-    let address = serve(logger().layer(known)).await;
+    let address = serve(logger().unwrap().layer(known)).await;
     let host = Host::with(&LOOPBACK).await;
     let (provider, caller) = (host.admit("logger").await, host.admit("app").await);
     let offer = serde_json::json!({

@@ -14,6 +14,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tower::ServiceExt;
@@ -21,7 +22,7 @@ use tower_plugin_core::{ManualClock, PeerAddr};
 use tower_plugin_examples::host::{
     HostCapability, HostState, Options,
     admin::{self, AdminParts},
-    build_with, serve,
+    build_watched, build_with, serve,
 };
 
 pub(crate) const SECRET: &str = "correct-horse-battery-staple";
@@ -36,6 +37,13 @@ const ADMIN_TOKEN: &str = "the-token-of-the-administrator";
 pub(crate) const BROKER: &str = "/connectplugin.v1.CapabilityBroker/RequestCapability";
 pub(crate) const CHECK: &str = "/connectplugin.health.v1.HealthService/Check";
 
+const SERVICE_FLAGS: [&str; 4] = [
+    "--allow-register",
+    "--allow-call",
+    "--deny-register",
+    "--deny-call",
+];
+
 pub(crate) struct Host {
     pub(crate) address: SocketAddr,
     pub(crate) clock: ManualClock,
@@ -47,6 +55,10 @@ pub(crate) struct Host {
 
 /// The administration of a host, asked without a socket.
 pub(crate) struct Admin(Router);
+
+/// The layers that requests have come to.
+#[derive(Clone, Default)]
+pub(crate) struct Passed(Arc<Mutex<Vec<&'static str>>>);
 
 /// Who a plugin is after a handshake.
 #[derive(Clone)]
@@ -66,7 +78,7 @@ impl Host {
         Self::with(&[]).await
     }
 
-    /// Quotas that no test reaches by accident, and then the ones given.
+    /// Quotas that no test reaches by accident, every service for every plugin, and then what is given.
     pub(crate) async fn with(arguments: &[&str]) -> Self {
         Self::with_routes(arguments, Router::new()).await
     }
@@ -77,24 +89,35 @@ impl Host {
     }
 
     pub(crate) fn on(listener: TcpListener, arguments: &[&str], own: Router) -> Self {
-        Self::made(listener, arguments, own, |_| {})
+        Self::made(listener, arguments, |state| build_with(state, own))
+    }
+
+    /// One that tells which layers requests come to.
+    pub(crate) async fn watched(arguments: &[&str], own: Router) -> (Self, Passed) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let passed = Passed::default();
+        let note = passed.clone();
+        let host = Self::made(listener, arguments, move |state| {
+            build_watched(state, own, move |layer| note.0.lock().push(layer))
+        });
+        (host, passed)
     }
 
     /// One that offers these beside its own.
     pub(crate) async fn offering(arguments: &[&str], offered: Vec<HostCapability>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self::made(listener, arguments, Router::new(), |state| {
+        Self::made(listener, arguments, |state| {
             for capability in offered {
                 state.offer(capability).unwrap();
             }
+            build_with(state, Router::new())
         })
     }
 
     fn made(
         listener: TcpListener,
         arguments: &[&str],
-        own: Router,
-        prepare: impl FnOnce(&HostState),
+        build: impl FnOnce(&Arc<HostState>) -> Router,
     ) -> Self {
         let mut command_line = [&["plugin-host"], arguments].concat();
         for flag in [
@@ -109,13 +132,15 @@ impl Host {
                 command_line.extend([flag, "1000/s"]);
             }
         }
+        if !arguments.iter().any(|flag| SERVICE_FLAGS.contains(flag)) {
+            command_line.extend(["--allow-register", "*=*", "--allow-call", "*=*"]);
+        }
         let options = Options::try_parse_from(command_line).unwrap();
         let bounds = options.bounds();
         let clock = ManualClock::new();
         let (config, _) = options.into_config(Some(SECRET.to_owned())).unwrap();
         let state = Arc::new(HostState::new(config, Arc::new(clock.clone())).unwrap());
-        prepare(&state);
-        let app = build_with(&state, own);
+        let app = build(&state);
         let listener = state.listener(listener).unwrap();
         let address = listener.address();
         let (stop, stopped) = oneshot::channel();
@@ -223,6 +248,13 @@ impl Host {
             .await
             .unwrap()
             .unwrap();
+    }
+}
+
+impl Passed {
+    /// Those since it was asked last.
+    pub(crate) fn take(&self) -> Vec<&'static str> {
+        std::mem::take(&mut *self.0.lock())
     }
 }
 

@@ -54,6 +54,11 @@ impl Applicant {
         })
     }
 
+    /// What it calls itself.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn handshake(&self) -> Value {
         let metadata = match &self.artifact {
             Some(artifact) => {

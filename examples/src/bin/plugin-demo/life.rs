@@ -62,7 +62,30 @@ pub(crate) async fn live(host: &Host, applicant: &Applicant) -> Result<bool, Fai
     );
     let answer = host.call(REGISTER, Some(&me), &offer).await?;
     told.answer(&answer, 200);
+    if answer.status == 403 {
+        let name = applicant.name();
+        told.say("this host does not let it; start it with");
+        told.say(&format!(
+            "plugin-host --allow-register {name}=demo --allow-call {name}=demo"
+        ));
+    }
     let registration_id = answer.text("registrationId")?;
+
+    told.step(
+        "Offer what nobody has allowed it",
+        "the host refuses: what is not allowed is denied",
+    );
+    let mut payroll = offer.clone();
+    if let Some(service_type) = payroll.get_mut("serviceType") {
+        *service_type = "payroll".into();
+    }
+    told.answer(&host.call(REGISTER, Some(&me), &payroll).await?, 403);
+    let path = format!("/services/payroll/{}/Pay", me.runtime_id);
+    told.step(
+        "Call what nobody has allowed it",
+        "AuthorizeLayer refuses, whether there is such a service or not",
+    );
+    told.answer(&host.call(&path, Some(&me), &json!({})).await?, 403);
 
     told.step("Report health", "the same layers, another quota");
     told.answer(&report(host, &me, "HEALTHY").await?, 200);

@@ -2,7 +2,8 @@
 //! go, is granted a capability, replaces its token, and meets every layer on the way.
 //!
 //! ```sh
-//! plugin-host --provider-network 127.0.0.0/8    # prints the secret to set
+//! # prints the secret to set
+//! plugin-host --provider-network 127.0.0.0/8 --allow-register demo=demo --allow-call demo=demo
 //! PLUGIN_HOST_BOOTSTRAP_SECRET=... plugin-demo --host http://127.0.0.1:8080
 //! ```
 //!
@@ -27,8 +28,9 @@ use applicant::Applicant;
 /// Plays a plugin's life against a running plugin-host, and prints what each layer did.
 ///
 /// The admission secret comes from the environment variable PLUGIN_HOST_BOOTSTRAP_SECRET. To be called
-/// through the host, the demo serves a tiny provider on 127.0.0.1, which the host must be told to believe:
-/// plugin-host --provider-network 127.0.0.0/8.
+/// through the host, the demo serves a tiny provider on 127.0.0.1, which the host must be told to believe, as it
+/// must be told who may offer and call it:
+/// plugin-host --provider-network 127.0.0.0/8 --allow-register demo=demo --allow-call demo=demo.
 #[derive(Debug, Parser)]
 #[command(name = "plugin-demo", version)]
 struct Options {

@@ -6,7 +6,7 @@ use axum::Router;
 use tokio::{net::TcpListener, runtime::Runtime, sync::watch};
 use tower_plugin_core::SystemClock;
 use tower_plugin_examples::host::{
-    Banner, Bounds, Config, HostState, Listener, Options, Readiness,
+    Banner, Bounds, Config, HostState, Listener, Managed, Options, Readiness,
     admin::{self, AdminParts},
     build,
     config::{Settings, SettingsError},
@@ -128,6 +128,7 @@ async fn run(options: Options, secret: Option<String>) -> Result<(), Box<dyn Err
         redis: redis.as_ref(),
         tls: tls.as_ref(),
         bound_grants,
+        is_script_allowed: state.allows_script(),
         admin: admin
             .as_ref()
             .map(|admin| (admin.listener.address(), admin.tls)),
@@ -135,6 +136,7 @@ async fn run(options: Options, secret: Option<String>) -> Result<(), Box<dyn Err
     print(&banner.to_string())?;
     drop((secret, redis));
 
+    let managed = Managed::start(&state, address, tls.is_some(), bounds.drain);
     let (stop, stopped) = watch::channel(());
     let told = |mut stopped: watch::Receiver<()>| async move {
         let _anyway = stopped.changed().await;
@@ -161,7 +163,8 @@ async fn run(options: Options, secret: Option<String>) -> Result<(), Box<dyn Err
         shutdown.next().await;
     };
     tokio::select! {
-        _served = async { tokio::join!(main, aside) } => {}
+        // Plugins may have been asked by what was still in hand.
+        () = async { tokio::join!(main, aside); managed.shut_down().await; } => {}
         () = signals => tracing::warn!("told again to end: what is in hand is cut off"),
         () = reloading => {}
     }

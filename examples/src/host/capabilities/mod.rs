@@ -75,7 +75,7 @@ impl HostCapability {
     /// `capability.logger.v1.Logger`, for plugins that write to the host's log.
     pub(super) fn logger() -> Result<Self, HostError> {
         let capability = Capability::new("logger", "1.0.0")?.with_permission(LOGGER.parse()?);
-        Ok(Self::new(capability, logger()))
+        Ok(Self::new(capability, logger()?))
     }
 }
 
@@ -140,10 +140,15 @@ impl Grants {
         self.settings.bound
     }
 
+    /// Where plugins reach the host, if somebody has said so.
+    pub(super) fn public_url(&self) -> Option<&str> {
+        self.settings.public_url.as_ref().map(PublicUrl::as_str)
+    }
+
     /// Where the caller of a request reaches the host.
     pub(super) fn base<'a>(&'a self, of_request: &'a Extensions) -> &'a str {
-        match &self.settings.public_url {
-            Some(url) => url.as_str(),
+        match self.public_url() {
+            Some(url) => url,
             None => of_request.get::<Base>().map_or("", |Base(base)| base),
         }
     }

@@ -13,13 +13,13 @@ use tower_plugin_auth::{AuthLayer, BearerAuthenticator, Grant};
 use tower_plugin_core::{Code, Rejection};
 use tower_plugin_ratelimit::key;
 
-use crate::host::{HostState, guard};
+use crate::host::{HostState, guard, steps::Steps};
 
 /// `/capabilities/{type}/{grant}/…`: what is offered, each behind grants of it.
 ///
 /// The grant is checked first, then whether its holder is still there, then his quota. Nothing is locked while
 /// a capability runs: it may take its time, and may ask the broker in turn.
-pub(in crate::host) fn mount(state: &Arc<HostState>) -> Router {
+pub(in crate::host) fn mount(state: &Arc<HostState>, steps: &Steps) -> Router {
     let services = Arc::new(state.grants.services());
     let call = service_fn(move |request: Request| {
         let services = Arc::clone(&services);
@@ -36,19 +36,23 @@ pub(in crate::host) fn mount(state: &Arc<HostState>) -> Router {
     });
     // First is outermost.
     let grants = ServiceBuilder::new()
-        .layer(state.grants.layer())
-        .layer(from_fn_with_state(
-            Arc::clone(state),
-            in_the_name_of_its_holder,
+        .layer(steps.to("grant", state.grants.layer()))
+        .layer(steps.to(
+            "holder",
+            from_fn_with_state(Arc::clone(state), in_the_name_of_its_holder),
         ))
-        .layer(state.limits.layer(&state.limits.capability, key::Principal));
+        .layer(steps.to(
+            "capability quota",
+            state.limits.layer(&state.limits.capability, key::Principal),
+        ));
     let capabilities = Router::new()
         .route_service("/capabilities/{*call}", call)
         .layer(grants);
     match state.grants.is_bound() {
-        true => capabilities.layer(AuthLayer::new(BearerAuthenticator::new(
-            state.identities.tokens().clone(),
-        ))),
+        true => capabilities.layer(steps.to(
+            "authentication",
+            AuthLayer::new(BearerAuthenticator::new(state.identities.tokens().clone())),
+        )),
         false => capabilities,
     }
 }

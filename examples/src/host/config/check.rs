@@ -47,6 +47,7 @@ impl Settings {
             head.ok().and_then(|head| with(|config| config.head = head)),
             with(|config| config.tokens = options.tokens.config()),
             with(|config| config.grants = options.grants.config()),
+            with(|config| config.managed = options.managed.managed.clone()),
             with(|config| config.proxy = options.proxy.clone()),
             with(|config| config.quotas = options.quotas),
         ];

@@ -13,9 +13,8 @@ pub(super) fn layer_of(reason: &str) -> &'static str {
         | "MISSING_RATE_LIMIT_KEY"
         | "RATE_LIMITED"
         | "RATE_LIMITER_UNAVAILABLE" => "ratelimit",
-        "AMBIGUOUS_NAME" | "BODY_SIZE" | "DUPLICATE" | "FRAMING" | "URI_SIZE" | "VALUE_CHARS" => {
-            "validate"
-        }
+        "AMBIGUOUS_NAME" | "BODY_SIZE" | "DUPLICATE" | "FRAMING" | "MESSAGE_SIZE" | "TRAILER"
+        | "URI_SIZE" | "VALUE_CHARS" => "validate",
         reason
             if ["HEADER_", "METADATA_", "PATH_"]
                 .iter()
@@ -29,7 +28,7 @@ pub(super) fn layer_of(reason: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use tower_plugin_validate::limits::Limit;
+    use tower_plugin_validate::{body::BodyLimit, limits::Limit};
 
     use super::*;
 
@@ -44,6 +43,13 @@ mod tests {
             Limit::QueryParams,
             Limit::ValueBytes,
             Limit::ValuesPerName,
+        ] {
+            assert_eq!(layer_of(limit.reason()), "validate", "{limit:?}");
+        }
+        for limit in [
+            BodyLimit::BodyBytes,
+            BodyLimit::MessageBytes,
+            BodyLimit::TrailerFields,
         ] {
             assert_eq!(layer_of(limit.reason()), "validate", "{limit:?}");
         }

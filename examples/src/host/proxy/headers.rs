@@ -7,7 +7,7 @@ use http::{
         PROXY_AUTHORIZATION, SET_COOKIE, STRICT_TRANSPORT_SECURITY, TE, TRANSFER_ENCODING, UPGRADE,
     },
 };
-use tower_plugin_auth::authenticate::RUNTIME_ID;
+use tower_plugin_auth::{authenticate::RUNTIME_ID, refresh::EXPIRES_IN};
 
 /// Takes off what is the host's business, and says who calls.
 ///
@@ -63,6 +63,7 @@ pub(super) fn prepare_response(headers: &mut HeaderMap) {
         &ALT_SVC,
         &AUTHORIZATION,
         &CLEAR_SITE_DATA,
+        &EXPIRES_IN,
         &FORWARDED,
         &RUNTIME_ID,
         &SET_COOKIE,

@@ -111,6 +111,13 @@ impl Registry {
         Ok(Arc::clone(&provider.offer))
     }
 
+    /// How a plugin said it is, if it did and its token is good.
+    #[must_use]
+    pub fn health(&self, runtime_id: &str, now: SystemTime) -> Option<Health> {
+        let plugin = self.plugins.get(runtime_id);
+        plugin.filter(|plugin| plugin.expires_at > now)?.health
+    }
+
     fn live(
         &self,
         service_type: &str,
