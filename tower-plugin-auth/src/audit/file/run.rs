@@ -25,6 +25,8 @@ pub(super) fn run(mut writer: Writer, queue: &Queue, progress: &Progress) {
                 false => writer.write(&batch),
             };
             is_down = written.is_ok();
+            // Before whoever waits for it is told.
+            progress.next.store(writer.next(), Relaxed);
             match written.and_then(|()| writer.settle_head()) {
                 Ok(()) => {
                     queue.written(batch.events.len());
@@ -45,7 +47,6 @@ pub(super) fn run(mut writer: Writer, queue: &Queue, progress: &Progress) {
             }
         }
         batch.events.clear();
-        progress.next.store(writer.next(), Relaxed);
     }
 }
 

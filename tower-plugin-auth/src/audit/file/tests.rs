@@ -97,6 +97,19 @@ fn record(sink: &FileSink, resource: &str) {
     sink.record(&event);
 }
 
+// Who waited was told before the figures were.
+#[test]
+fn what_was_flushed_is_among_the_figures() {
+    let rig = Rig::new();
+    let sink = rig.builder().open().unwrap();
+    let before = sink.stats().next;
+    for index in 1..=3000 {
+        record(&sink, "/x");
+        assert!(sink.flush(LONG));
+        assert_eq!(sink.stats().next, before + index);
+    }
+}
+
 #[test]
 fn what_was_recorded_is_there_after_a_restart_and_goes_on() {
     let rig = Rig::new();
