@@ -224,6 +224,7 @@ mod config;
 mod file;
 mod gated;
 mod header;
+mod keyed;
 mod random;
 mod refusal;
 mod tokens;

@@ -1,8 +1,6 @@
 use std::{borrow::Cow, collections::HashMap, error::Error, fmt, future::Ready, sync::Arc};
 
-use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
-use sha2::Sha256;
 use tower_plugin_core::{Principal, RequestHead};
 
 use super::{
@@ -10,6 +8,7 @@ use super::{
 };
 use crate::{
     Answer,
+    keyed::Keyed,
     token::{Rng, RngError},
     wiped::Wiped,
 };
@@ -96,7 +95,7 @@ impl Authenticator for ApiKeyAuthenticator {
 pub struct ApiKeys(Arc<Inner>);
 
 struct Inner {
-    mac: Hmac<Sha256>,
+    keyed: Keyed,
     principals: HashMap<[u8; 32], Principal>,
 }
 
@@ -128,10 +127,10 @@ impl ApiKeys {
     ) -> Result<Self, InvalidApiKeys> {
         let mut digest_key = Wiped::<32>::zeros();
         rng.fill(&mut *digest_key).map_err(InvalidApiKeys::Rng)?;
-        let mac = Hmac::new_from_slice(&*digest_key)
+        let keyed = Keyed::of_slice(&*digest_key)
             .map_err(|error| InvalidApiKeys::Rng(RngError::new(error)))?;
         let mut inner = Inner {
-            mac,
+            keyed,
             principals: HashMap::new(),
         };
         for (at, (key, principal)) in keys.into_iter().enumerate() {
@@ -163,9 +162,7 @@ impl Inner {
     /// Where two digests differ says nothing about the keys to somebody without the digest key, so they
     /// may be looked up in a plain table.
     fn digest(&self, key: &[u8]) -> [u8; 32] {
-        let mut mac = self.mac.clone();
-        mac.update(key);
-        mac.finalize().into_bytes().into()
+        self.keyed.mac([key])
     }
 }
 

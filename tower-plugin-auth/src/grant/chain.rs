@@ -1,10 +1,10 @@
 //! Engine: the chain of signatures.
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
-
 use super::LinkId;
-use crate::wiped::Wiped;
+use crate::{
+    keyed::{BLOCK_LEN, Keyed},
+    wiped::Wiped,
+};
 
 /// The signature of a token: the key to whatever may be added to it.
 #[derive(Clone)]
@@ -22,9 +22,7 @@ impl Signature {
         for (to, from) in key.iter_mut().zip(&*self.0) {
             *to = *from;
         }
-        let mut mac = Hmac::<Sha256>::new((&*key).into());
-        mac.update(caveat);
-        Self(Wiped::new(mac.finalize().into_bytes().into()))
+        Self(Wiped::new(Keyed::of_block(&key).mac([caveat])))
     }
 
     pub(super) fn link(&self) -> LinkId {
@@ -37,4 +35,3 @@ impl Signature {
 }
 
 pub(super) const SIGNATURE_LEN: usize = 32;
-const BLOCK_LEN: usize = 64;

@@ -2,8 +2,6 @@
 
 use std::{fmt, time::UNIX_EPOCH};
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
 use subtle::Choice;
 use tower_plugin_core::Principal;
 
@@ -12,7 +10,7 @@ use super::{
     format::{ID_LEN, SECRET_LEN},
     same::same_digest,
 };
-use crate::wiped::Wiped;
+use crate::{keyed::Keyed, wiped::Wiped};
 
 /// One key of a [`KeyRing`] and the number records name it by.
 ///
@@ -20,8 +18,7 @@ use crate::wiped::Wiped;
 /// It is wiped when dropped and never shown by `Debug`.
 pub struct Pepper {
     version: u32,
-    /// Keyed once: a digest then costs two SHA-256 blocks instead of four.
-    mac: Hmac<Sha256>,
+    keyed: Keyed,
 }
 
 impl Pepper {
@@ -50,8 +47,8 @@ impl Pepper {
         if key.len() < Self::MIN_LEN {
             return Err(invalid);
         }
-        let mac = Hmac::new_from_slice(key).map_err(|_| invalid)?;
-        Ok(Self { version, mac })
+        let keyed = Keyed::of_slice(key).map_err(|_| invalid)?;
+        Ok(Self { version, keyed })
     }
 
     /// The number records name it by.
@@ -60,27 +57,19 @@ impl Pepper {
         self.version
     }
 
-    /// Keyed and empty, for whoever authenticates something else than tokens.
-    #[cfg(all(feature = "audit-file", unix))]
-    pub(crate) fn mac(&self) -> Hmac<Sha256> {
-        self.mac.clone()
+    /// The HMAC of these parts in a row. What is authenticated with one key starts with different words.
+    #[inline]
+    pub(crate) fn mac<const N: usize>(&self, parts: [&[u8]; N]) -> [u8; 32] {
+        self.keyed.mac(parts)
     }
 
     fn digest(&self, kind: TokenKind, id: &TokenId, secret: &[u8; SECRET_LEN]) -> Verifier {
-        let mut mac = self.mac.clone();
-        mac.update(kind.domain());
-        mac.update(id.as_bytes());
-        mac.update(secret);
-        Verifier(mac.finalize().into_bytes().into())
+        Verifier(self.mac([kind.domain(), id.as_bytes(), secret]))
     }
 
     /// Another domain than that of any token: the two are never the same.
     fn chain_root(&self, id: &TokenId, salt: &[u8; 32]) -> Wiped<32> {
-        let mut mac = self.mac.clone();
-        mac.update(b"tpg/c/1");
-        mac.update(id.as_bytes());
-        mac.update(salt);
-        Wiped::new(mac.finalize().into_bytes().into())
+        Wiped::new(self.mac([b"tpg/c/1", id.as_bytes(), salt]))
     }
 }
 

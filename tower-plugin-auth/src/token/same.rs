@@ -2,14 +2,15 @@
 
 use subtle::{Choice, ConstantTimeEq};
 
-/// Compares them eight bytes at a time: slices `subtle` compares byte by byte, which takes longer than half of the
-/// HMAC that made the digest.
+/// Gathers where they differ, eight bytes at a time, and asks once: slices `subtle` compares byte by byte, which takes
+/// longer than half of the HMAC that made the digest.
 pub(crate) fn same_digest(one: &[u8; 32], other: &[u8; 32]) -> Choice {
     let ((one, _), (other, _)) = (one.as_chunks(), other.as_chunks());
     let words = one.iter().zip(other);
-    words.fold(Choice::from(1), |same, (one, other)| {
-        same & u64::from_ne_bytes(*one).ct_eq(&u64::from_ne_bytes(*other))
-    })
+    let differences = words.fold(0, |differences, (one, other)| {
+        differences | (u64::from_ne_bytes(*one) ^ u64::from_ne_bytes(*other))
+    });
+    differences.ct_eq(&0)
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 //! the key nobody can change a line, take one out or put one in so that it fits. Nothing here reads JSON: a
 //! line has one form, and what has another is no line.
 
-use hmac::Mac;
 use subtle::ConstantTimeEq;
 
 use crate::token::{KeyRing, Pepper};
@@ -201,19 +200,12 @@ impl Succession {
 }
 
 fn line_tag(key: &Pepper, previous: &Tag, sequence: u64, body: &[u8]) -> Tag {
-    let mut mac = key.mac();
-    mac.update(b"tower-plugin audit line 1\0");
-    mac.update(previous);
-    mac.update(&sequence.to_be_bytes());
-    mac.update(body);
-    mac.finalize().into_bytes().into()
+    let sequence = sequence.to_be_bytes();
+    key.mac([b"tower-plugin audit line 1\0", previous, &sequence, body])
 }
 
 fn head_tag(key: &Pepper, body: &[u8]) -> Tag {
-    let mut mac = key.mac();
-    mac.update(b"tower-plugin audit head 1\0");
-    mac.update(body);
-    mac.finalize().into_bytes().into()
+    key.mac([b"tower-plugin audit head 1\0", body])
 }
 
 fn split_tag(line: &[u8]) -> Option<(&[u8], Tag)> {
