@@ -113,15 +113,15 @@ async fn knock_at_three(arguments: &[&str], times: u32) -> [u32; 3] {
 
 #[tokio::test]
 async fn copies_of_the_host_enforce_one_limit() {
-    let server = RedisServer::start().await;
-    let url = server.url();
-    let redis = ["--redis", &url, "--redis-on-unavailable", "deny"];
     for (quota, leases, times, least, most) in [
         ("10/h", None, 10, 10, 10),
         // 20 of 100 are kept for leases, and as many may die unspent.
         ("100/h", Some("20"), 50, 60, 100),
     ] {
-        let mut arguments = redis.to_vec();
+        // Of its own: what is owed stays owed under another quota.
+        let server = RedisServer::start().await;
+        let url = server.url();
+        let mut arguments = vec!["--redis", &url, "--redis-on-unavailable", "deny"];
         arguments.extend(["--handshake-quota", quota]);
         arguments.extend(
             leases

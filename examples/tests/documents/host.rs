@@ -89,6 +89,31 @@ async fn a_setting_is_said_in_three_ways() {
 }
 
 #[tokio::test]
+async fn a_host_calls_the_plugin_that_is_named() {
+    let [block] = blocks("examples/README.md", "Managed plugins");
+    // Nobody listens there.
+    let mut terminal = Terminal::new().meaning("127.0.0.1:9001", "127.0.0.1:1");
+    terminal.types(&block.text);
+    terminal.adds("until grep 'WARN.*plugin=cache' host-1.log > said; do sleep 0.05; done; echo called");
+    assert_eq!(terminal.prints().await, "called\n");
+}
+
+#[tokio::test]
+async fn the_rights_that_are_shown_are_rights() {
+    let [block] = blocks("examples/README.md", "Who may offer and call what");
+    let mut terminal = Terminal::new();
+    terminal.adds(&format!("cat > host.toml <<'END'\n{}\nEND", block.text));
+    terminal.adds("plugin-host --config host.toml --print-config | grep -E '^(allow|deny)-'");
+    let shown = terminal.prints().await;
+    for line in block.lines() {
+        assert!(
+            shown.contains(&format!("{line} # from the file\n")),
+            "{shown}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_host_with_a_certificate_asks_for_one_if_told_to() {
     let [block] = blocks("examples/README.md", "TLS");
     let [server, both] = block.lines()[..] else {

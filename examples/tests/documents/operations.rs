@@ -61,7 +61,7 @@ async fn the_administration_answers_at_every_address_of_its_table() {
         };
         expected += &format!("{method} {path} {stranger} 200\n");
     }
-    assert_eq!(expected.lines().count(), 11, "{expected}");
+    assert_eq!(expected.lines().count(), 12, "{expected}");
     assert_eq!(terminal.prints().await, expected);
 }
 

@@ -5,6 +5,8 @@ use tempfile::TempDir;
 use crate::process::{Program, close};
 
 const SECRET: (&str, &str) = ("PLUGIN_HOST_BOOTSTRAP_SECRET", "a-secret-of-the-operator");
+/// So that nothing is said of them.
+const RIGHTS: [&str; 4] = ["--allow-register", "a=b", "--allow-call", "a=b"];
 const NO_AUDIT: &str = "nothing is written down that somebody may have to account for";
 const OPEN: &str = "everybody is admitted";
 
@@ -34,6 +36,7 @@ async fn a_missing_audit_log_and_an_open_door_are_warned_of_once_each() {
         ([&audit[..], &[open]].concat(), vec![], vec![OPEN]),
         (audit.to_vec(), vec![SECRET], vec![]),
     ] {
+        let arguments = [&arguments[..], &RIGHTS].concat();
         let warnings = warnings(&arguments, &environment).await;
         assert_eq!(
             warnings.len(),

@@ -75,7 +75,15 @@ async fn a_hangup_lowers_a_quota_and_a_file_that_is_no_good_changes_nothing() {
     write("discover-quota = \"1000/s\"\nwatch-quota = \"3/s\"\n");
     let path = file.to_str().unwrap();
     // What the command line says counts before the file, then as before.
-    let host = Running::start(&["--config", path, "--health-quota", "7/s"]).await;
+    let host = Running::start(&[
+        "--config",
+        path,
+        "--health-quota",
+        "7/s",
+        "--allow-call",
+        "*=*",
+    ])
+    .await;
     let request = handshake(json!({ "selfId": "p" }));
     let plugin = host.call(HANDSHAKE, "", &request).await.plugin();
     for _ in 0..20 {

@@ -20,21 +20,26 @@ pub(super) fn run_to_the_end<F: Future>(
 mod tests {
     use std::{future::pending, sync::mpsc, thread};
 
+    use tokio::sync::oneshot;
+
     use super::*;
 
     const WAIT: Duration = Duration::from_secs(30);
 
     /// Whether a program ends that has started what waits for the other end of the channel, and left it running.
-    fn ends(start: impl FnOnce(mpsc::Sender<()>, mpsc::Receiver<()>) + Send + 'static) -> bool {
-        let (started, has_started) = mpsc::channel();
+    fn ends(start: impl FnOnce(oneshot::Sender<()>, mpsc::Receiver<()>) + Send + 'static) -> bool {
+        let (started, has_started) = oneshot::channel();
         let (release, held) = mpsc::channel();
         let (end, ended) = mpsc::channel();
         let program = thread::spawn(move || {
-            let work = async move { start(started, held) };
+            let work = async move {
+                start(started, held);
+                // What was never run would be dropped, and keep nobody.
+                has_started.await.unwrap();
+            };
             run_to_the_end(Runtime::new().unwrap(), work, Duration::from_millis(10));
             end.send(()).unwrap();
         });
-        has_started.recv_timeout(WAIT).unwrap();
         let has_ended = ended.recv_timeout(WAIT).is_ok();
         drop(release);
         program.join().unwrap();
