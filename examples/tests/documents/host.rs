@@ -94,7 +94,9 @@ async fn a_host_calls_the_plugin_that_is_named() {
     // Nobody listens there.
     let mut terminal = Terminal::new().meaning("127.0.0.1:9001", "127.0.0.1:1");
     terminal.types(&block.text);
-    terminal.adds("until grep 'WARN.*plugin=cache' host-1.log > said; do sleep 0.05; done; echo called");
+    terminal.adds(
+        "until grep 'WARN.*plugin=cache' host-1.log > said; do sleep 0.05; done; echo called",
+    );
     assert_eq!(terminal.prints().await, "called\n");
 }
 
