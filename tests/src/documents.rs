@@ -27,6 +27,16 @@ pub const NOT_TRIED: &[(&str, &str, &str)] = &[
         "ValidateRequestHeaderLayer::bearer(\"one static secret\")",
         "what readers have: tower-http's code, two expressions without their surroundings",
     ),
+    (
+        "docs/migration.md",
+        "RequestBodyLimitLayer::new(64 * 1024)",
+        "what readers have: tower-http's code, two expressions without their surroundings",
+    ),
+    (
+        "docs/migration.md",
+        "req.Header().Set(\"X-Plugin-Runtime-ID\", runtimeID); req.Header().Set(\"Authorization\", \"Bearer \"+runtimeToken)",
+        "Go; `broker` tests send what it sends",
+    ),
 ];
 
 /// A document, and where it is.
