@@ -209,7 +209,7 @@ fn redirect(
     let mut rejection = Rejection::new(Code::InvalidArgument, reason, description)
         .with_violation(Violation::new("path", reason, description));
     if rules.path().non_canonical() == NonCanonical::Observe {
-        findings.observed.get_or_insert(rejection);
+        findings.observed.get_or_insert(Box::new(rejection));
         return;
     }
     // Starts with one slash, so that it stays on this host.
@@ -219,7 +219,7 @@ fn redirect(
             .with_status(StatusCode::PERMANENT_REDIRECT)
             .with_header(LOCATION, location);
     }
-    findings.refused = Some(rejection);
+    findings.refused = Some(Box::new(rejection));
 }
 
 /// The length of a request target as it was sent.

@@ -6,12 +6,13 @@ use tower_plugin_core::{Code, Rejection, Violation};
 use super::mode::{Mode, Modes, Part};
 use crate::limits::{Exceeded, Limit};
 
-/// What is wrong with a request, by whether that is enforced.
+/// What is wrong with a request, by whether that is enforced. In boxes, so that a request with which nothing is wrong
+/// moves little memory.
 #[derive(Default)]
 pub(super) struct Findings {
     modes: Modes,
-    pub(super) refused: Option<Rejection>,
-    pub(super) observed: Option<Rejection>,
+    pub(super) refused: Option<Box<Rejection>>,
+    pub(super) observed: Option<Box<Rejection>>,
 }
 
 impl Findings {
@@ -26,11 +27,14 @@ impl Findings {
     #[cold]
     pub(super) fn add(&mut self, part: Part, violation: Violation) {
         let rejection = self.slot(part);
-        let known = rejection.take().unwrap_or_else(|| {
-            let message = violation.description().to_owned();
-            Rejection::new(Code::InvalidArgument, violation.reason(), message)
-        });
-        *rejection = Some(known.with_violation(violation));
+        let known = rejection.take().map_or_else(
+            || {
+                let message = violation.description().to_owned();
+                Rejection::new(Code::InvalidArgument, violation.reason(), message)
+            },
+            |known| *known,
+        );
+        *rejection = Some(Box::new(known.with_violation(violation)));
     }
 
     /// Notes that a request is over a limit; whether that is enforced, and so the end of it.
@@ -38,15 +42,16 @@ impl Findings {
     pub(super) fn exceed(&mut self, exceeded: Exceeded, place: Cow<'static, str>) -> bool {
         let enforced = self.modes.of(Part::Limits) == Mode::Enforce;
         if enforced {
-            self.refused = Some(over(exceeded, place));
+            self.refused = Some(Box::new(over(exceeded, place)));
         } else {
             // Observed, and so perhaps seen already: of several limits, the first is told.
-            self.observed.get_or_insert_with(|| over(exceeded, place));
+            self.observed
+                .get_or_insert_with(|| Box::new(over(exceeded, place)));
         }
         enforced
     }
 
-    fn slot(&mut self, part: Part) -> &mut Option<Rejection> {
+    fn slot(&mut self, part: Part) -> &mut Option<Box<Rejection>> {
         match self.modes.of(part) {
             Mode::Enforce => &mut self.refused,
             Mode::Observe => &mut self.observed,

@@ -68,7 +68,7 @@ where
             self.live.count_observed();
             meter::observed(rejection.reason());
             tracing::debug!(reason = rejection.reason(), "request would be refused");
-            Observed(rejection)
+            Observed(*rejection)
         });
         target.leave_in(&mut request, leave_path);
         ResponseFuture::forwarded(self.inner.call(request), observed)
