@@ -19,7 +19,7 @@ pub enum TokenKind {
     Grant,
     /// `tpo_`: good for one use, e.g. as OAuth `state`.
     OneTime,
-    /// `tpr_`: says which running plugin is calling.
+    /// `tpr_`: says who is calling: a user, a service, or which running plugin.
     Runtime,
 }
 
