@@ -1,6 +1,15 @@
-//! Paths in every spelling.
+//! Paths in every spelling, and a service of tonic's that tells which it was called by.
 
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
 use proptest::prelude::*;
+use tonic::{body::Body, server::NamedService};
+use tower::Service;
 
 /// Paths made of the pieces of a few routes, spelled in every way.
 pub fn spelled() -> impl Strategy<Value = String> {
@@ -30,4 +39,29 @@ pub fn spelled() -> impl Strategy<Value = String> {
         "/%252e",
     ]);
     prop::collection::vec(pieces, 1..5).prop_map(|pieces| pieces.concat())
+}
+
+/// A service that says which path it was called by, in the header `x-reached`.
+#[derive(Clone, Debug)]
+pub struct Echo;
+
+impl NamedService for Echo {
+    const NAME: &'static str = "a.B";
+}
+
+impl Service<Request<Body>> for Echo {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let mut response = Response::new(Body::empty());
+        let path = request.uri().path().parse().unwrap();
+        response.headers_mut().insert("x-reached", path);
+        ready(Ok(response))
+    }
 }

@@ -1,21 +1,17 @@
 //! Paths through `ValidateLayer` and then permissions, which judge them by rules of their own: the two agree.
 
-use std::{
-    convert::Infallible,
-    future::{Ready, ready},
-    task::{Context, Poll},
-};
+use std::convert::Infallible;
 
 use axum::{Router, body::Body, routing::any};
 use http::{Request, Response, StatusCode};
 use proptest::prelude::*;
-use tonic::{body::Body as GrpcBody, server::NamedService, service::Routes};
+use tonic::{body::Body as GrpcBody, service::Routes};
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_plugin_auth::{
     AuthorizeLayer, Principal,
     authorize::{Callers, Permission, Permissions},
 };
-use tower_plugin_tests::paths::spelled;
+use tower_plugin_tests::paths::{Echo, spelled};
 use tower_plugin_validate::{
     CanonicalPath, RuleSet, ValidateLayer,
     path::{EmptySegments, NonCanonical, PathRules, canonical},
@@ -258,29 +254,5 @@ async fn in_tonic_no_spelling_gets_by_the_permissions_of_its_method() {
         let header = |name: &str| response.headers().get(name).map(|v| v.to_str().unwrap());
         let reached = header("x-reached").ok_or(header("grpc-status").unwrap_or_default());
         assert_eq!(reached, expected, "{path}");
-    }
-}
-
-/// A service that says which path it was called by.
-#[derive(Clone)]
-struct Echo;
-
-impl NamedService for Echo {
-    const NAME: &'static str = "a.B";
-}
-impl Service<Request<GrpcBody>> for Echo {
-    type Response = Response<GrpcBody>;
-    type Error = Infallible;
-    type Future = Ready<Result<Response<GrpcBody>, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<GrpcBody>) -> Self::Future {
-        let mut response = Response::new(GrpcBody::empty());
-        let path = request.uri().path().parse().unwrap();
-        response.headers_mut().insert("x-reached", path);
-        ready(Ok(response))
     }
 }

@@ -1,10 +1,6 @@
 //! An accepted path reaches the same handler however it was spelled, in axum and in tonic.
 
-use std::{
-    convert::Infallible,
-    future::{Ready, ready},
-    task::{Context, Poll},
-};
+use std::{convert::Infallible, future::ready};
 
 use axum::{
     Router,
@@ -15,9 +11,9 @@ use axum::{
 use http::{Request, Response, StatusCode, header::LOCATION};
 use http_body_util::BodyExt;
 use proptest::prelude::*;
-use tonic::{body::Body as GrpcBody, server::NamedService, service::Routes};
+use tonic::{body::Body as GrpcBody, service::Routes};
 use tower::{Layer, Service, ServiceExt};
-use tower_plugin_tests::paths::spelled;
+use tower_plugin_tests::paths::{Echo, spelled};
 use tower_plugin_validate::{
     RuleSet, ValidateLayer,
     path::{NonCanonical, PathRules, canonical},
@@ -201,31 +197,6 @@ where
 
 fn routes() -> Routes {
     Routes::new(Echo)
-}
-
-/// A service that says which path it was called by.
-#[derive(Clone)]
-struct Echo;
-
-impl NamedService for Echo {
-    const NAME: &'static str = "a.B";
-}
-
-impl Service<Request<GrpcBody>> for Echo {
-    type Response = Response<GrpcBody>;
-    type Error = Infallible;
-    type Future = Ready<Result<Response<GrpcBody>, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<GrpcBody>) -> Self::Future {
-        let mut response = Response::new(GrpcBody::empty());
-        let path = request.uri().path().parse().unwrap();
-        response.headers_mut().insert("x-reached", path);
-        ready(Ok(response))
-    }
 }
 
 #[test]

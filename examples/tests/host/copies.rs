@@ -246,19 +246,24 @@ async fn a_token_rotated_at_one_copy_is_good_at_the_other_and_keeps_its_grants()
     assert!(a.logs(&grant).await && b.logs(&grant).await);
 }
 
+/// How many of ten discoveries, made of these in turn, are let through.
+async fn admitted_of_ten(copies: [&Copy; 2], token: &str) -> u32 {
+    let message = json!({ "serviceType": "x" });
+    let mut admitted = 0;
+    for copy in copies.into_iter().cycle().take(10) {
+        let answer = copy.call(DISCOVER, token, &message).await;
+        admitted += u32::from(answer.status == 404);
+    }
+    admitted
+}
+
 #[tokio::test]
 async fn a_quota_is_one_for_all_copies() {
     let redis = Redis::start().await;
     let quota = ["--discover-quota", "1/h:4"];
     let (a, b) = (redis.copy(&quota).await, redis.copy(&quota).await);
     let (_, token) = a.admit("p").await;
-    let message = json!({ "serviceType": "x" });
-    let mut admitted = 0;
-    for copy in [&a, &b].into_iter().cycle().take(10) {
-        let answer = copy.call(DISCOVER, &token, &message).await;
-        admitted += u32::from(answer.status == 404);
-    }
-    assert_eq!(admitted, 4);
+    assert_eq!(admitted_of_ten([&a, &b], &token).await, 4);
 }
 
 // What is owed was kept under a name that followed from the quota a copy was started with.
@@ -274,13 +279,7 @@ async fn a_quota_that_one_copy_has_read_again_is_one_with_that_of_a_copy_started
     a.program.logs("the quotas were read again", 1).await;
     let b = redis.copy(&arguments).await;
     let (_, token) = a.admit("p").await;
-    let message = json!({ "serviceType": "x" });
-    let mut admitted = 0;
-    for copy in [&a, &b].into_iter().cycle().take(10) {
-        let answer = copy.call(DISCOVER, &token, &message).await;
-        admitted += u32::from(answer.status == 404);
-    }
-    assert_eq!(admitted, 4);
+    assert_eq!(admitted_of_ten([&a, &b], &token).await, 4);
 }
 
 #[tokio::test]
